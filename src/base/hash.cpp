@@ -1,0 +1,52 @@
+#include "base/hash.h"
+
+#include <fmt/format.h>
+#include <openssl/evp.h>
+#include <xxhash.h>
+
+#include "base/check.h"
+
+namespace hadal {
+
+struct Sha256Hasher::State {
+  EVP_MD_CTX* context = EVP_MD_CTX_new();
+  ~State() { EVP_MD_CTX_free(context); }
+};
+
+Sha256Hasher::Sha256Hasher() : state_(std::make_unique<State>()) {
+  HADAL_CHECK(EVP_DigestInit_ex(state_->context, EVP_sha256(), nullptr) == 1, "SHA-256 is not available");
+}
+Sha256Hasher::~Sha256Hasher() = default;
+Sha256Hasher::Sha256Hasher(Sha256Hasher&&) noexcept = default;
+Sha256Hasher& Sha256Hasher::operator=(Sha256Hasher&&) noexcept = default;
+
+void Sha256Hasher::update(std::span<const std::byte> bytes) {
+  EVP_DigestUpdate(state_->context, bytes.data(), bytes.size());
+}
+
+void Sha256Hasher::update(std::string_view text) { EVP_DigestUpdate(state_->context, text.data(), text.size()); }
+
+Sha256 Sha256Hasher::finish() {
+  Sha256 digest{};
+  EVP_DigestFinal_ex(state_->context, digest.data(), nullptr);
+  return digest;
+}
+
+Sha256 sha256(std::string_view text) {
+  Sha256Hasher hasher;
+  hasher.update(text);
+  return hasher.finish();
+}
+
+std::string to_hex(std::span<const uint8_t> bytes) {
+  std::string out;
+  for (const uint8_t byte : bytes) out += fmt::format("{:02x}", byte);
+  return out;
+}
+
+Checksum checksum(std::span<const std::byte> bytes) {
+  const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
+  return {hash.low64, hash.high64};
+}
+
+}  // namespace hadal

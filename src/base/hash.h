@@ -1,0 +1,43 @@
+// SHA-256 for identity (who is this file), XXH3-128 for checksums (did these bytes survive).
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace hadal {
+
+using Sha256 = std::array<uint8_t, 32>;
+
+class Sha256Hasher {
+ public:
+  Sha256Hasher();
+  ~Sha256Hasher();
+  Sha256Hasher(Sha256Hasher&&) noexcept;
+  Sha256Hasher& operator=(Sha256Hasher&&) noexcept;
+
+  void update(std::span<const std::byte> bytes);
+  void update(std::string_view text);
+  Sha256 finish();  // once
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+Sha256 sha256(std::string_view text);
+std::string to_hex(std::span<const uint8_t> bytes);
+
+// A checksum against accidents, not against a forger.
+struct Checksum {
+  uint64_t low = 0;
+  uint64_t high = 0;
+  friend bool operator==(const Checksum&, const Checksum&) = default;
+};
+Checksum checksum(std::span<const std::byte> bytes);
+
+}  // namespace hadal

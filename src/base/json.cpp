@@ -1,0 +1,438 @@
+#include "base/json.h"
+
+#include <fmt/format.h>
+#include <simdjson.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <unordered_set>
+
+#include "base/check.h"
+
+namespace hadal::json {
+
+Value Value::boolean(bool v) {
+  Value value;
+  value.kind_ = Kind::kBool;
+  value.bool_ = v;
+  return value;
+}
+
+Value Value::number(int64_t v) { return number_text(fmt::format("{}", v)); }
+
+Value Value::number(double v) {
+  if (!std::isfinite(v)) return {};
+  return number_text(fmt::format("{}", v));
+}
+
+Value Value::number_text(std::string_view text) {
+  Value value;
+  value.kind_ = Kind::kNumber;
+  value.text_ = text;
+  return value;
+}
+
+Value Value::string(std::string_view v) {
+  Value value;
+  value.kind_ = Kind::kString;
+  value.text_ = v;
+  return value;
+}
+
+Value Value::array(Array items) {
+  Value value;
+  value.kind_ = Kind::kArray;
+  value.items_ = std::move(items);
+  return value;
+}
+
+Value Value::object(Object members) {
+  Value value;
+  value.kind_ = Kind::kObject;
+  value.members_ = std::move(members);
+  return value;
+}
+
+std::optional<int64_t> Value::as_int() const {
+  if (!is_number()) return std::nullopt;
+  int64_t integer = 0;
+  const char* end = text_.data() + text_.size();
+  if (auto [stop, ec] = std::from_chars(text_.data(), end, integer); ec == std::errc() && stop == end) return integer;
+  const std::optional<double> v = as_double();
+  // 2^53: beyond it a double no longer names one integer.
+  if (!v || *v != std::floor(*v) || std::abs(*v) > 9007199254740992.0) return std::nullopt;
+  return static_cast<int64_t>(*v);
+}
+
+std::optional<double> Value::as_double() const {
+  if (!is_number()) return std::nullopt;
+  double v = 0;
+  const char* end = text_.data() + text_.size();
+  auto [stop, ec] = std::from_chars(text_.data(), end, v);
+  if (ec != std::errc() || stop != end) return std::nullopt;
+  return v;
+}
+
+const Value* Value::find(std::string_view key) const {
+  for (const auto& [name, value] : members_) {
+    if (name == key) return &value;
+  }
+  return nullptr;
+}
+
+Value& Value::set(std::string_view key, Value v) {
+  HADAL_CHECK(is_object(), "set on", kind_name(kind_));
+  for (auto& [name, value] : members_) {
+    if (name == key) {
+      value = std::move(v);
+      return *this;
+    }
+  }
+  members_.emplace_back(std::string(key), std::move(v));
+  return *this;
+}
+
+Value& Value::push(Value v) {
+  HADAL_CHECK(is_array(), "push on", kind_name(kind_));
+  items_.push_back(std::move(v));
+  return *this;
+}
+
+std::string_view kind_name(Value::Kind kind) {
+  switch (kind) {
+    case Value::Kind::kNull: return "null";
+    case Value::Kind::kBool: return "boolean";
+    case Value::Kind::kNumber: return "number";
+    case Value::Kind::kString: return "string";
+    case Value::Kind::kArray: return "array";
+    case Value::Kind::kObject: return "object";
+  }
+  return "unknown";
+}
+
+namespace {
+
+using simdjson::ondemand::json_type;
+
+// Builds Values from simdjson's On-Demand cursor, which validates as it goes.
+class Builder {
+ public:
+  Builder(std::string_view name, int depth_max) : name_(name), depth_max_(depth_max) {}
+
+  template <class Source>
+  Result<Value> build(Source&& source, int depth) {
+    if (depth > depth_max_) {
+      return Error{.code = ErrorCode::kLimit,
+                   .what = "JSON is nested too deeply",
+                   .in = name_,
+                   .want = fmt::format("at most {} levels", depth_max_),
+                   .found = "more",
+                   .hint = ""};
+    }
+    json_type type{};
+    if (auto error = source.type().get(type)) return failed(error);
+    switch (type) {
+      case json_type::null: {
+        bool is_null = false;
+        if (auto error = simdjson::simdjson_result<bool>(source.is_null()).get(is_null)) return failed(error);
+        if (!is_null) return failed(simdjson::INCORRECT_TYPE);
+        return Value();
+      }
+      case json_type::boolean: {
+        bool v = false;
+        if (auto error = source.get_bool().get(v)) return failed(error);
+        return Value::boolean(v);
+      }
+      case json_type::number: return number(source);
+      case json_type::string: {
+        std::string_view v;
+        if (auto error = source.get_string().get(v)) return failed(error);
+        return Value::string(v);
+      }
+      case json_type::array: return array(source, depth);
+      case json_type::object: return object(source, depth);
+    }
+    return failed(simdjson::TAPE_ERROR);
+  }
+
+  Error failed(simdjson::error_code error) const {
+    return Error{.code = ErrorCode::kCorrupt,
+                 .what = "not valid JSON",
+                 .in = name_,
+                 .want = "",
+                 .found = simdjson::error_message(error),
+                 .hint = ""};
+  }
+
+ private:
+  template <class Source>
+  Result<Value> number(Source& source) {
+    // Big integers do not fit simdjson's numbers: the text decides, checked against JSON's number grammar.
+    std::string_view token;
+    if constexpr (requires { source.raw_json_token().get(token); }) {
+      if (auto error = source.raw_json_token().get(token)) return failed(error);
+    } else {
+      token = source.raw_json_token();
+    }
+    while (!token.empty() && (token.back() == ' ' || token.back() == '\n' || token.back() == '\r' || token.back() == '\t')) {
+      token.remove_suffix(1);
+    }
+    if (!is_number(token)) return failed(simdjson::NUMBER_ERROR);
+    // Consume the value: an integer beyond 64 bits is an error of get_double only when it is no number at all.
+    double ignored = 0;
+    if (auto error = source.get_double().get(ignored); error && error != simdjson::NUMBER_ERROR) return failed(error);
+    if (!std::isfinite(ignored)) return failed(simdjson::NUMBER_ERROR);
+    return Value::number_text(token);
+  }
+
+  static bool is_number(std::string_view t) {
+    size_t i = 0;
+    const auto digits = [&] {
+      const size_t begin = i;
+      while (i < t.size() && t[i] >= '0' && t[i] <= '9') ++i;
+      return i - begin;
+    };
+    if (i < t.size() && t[i] == '-') ++i;
+    const size_t first = i;
+    const size_t n = digits();
+    if (n == 0 || (n > 1 && t[first] == '0')) return false;
+    if (i < t.size() && t[i] == '.') {
+      ++i;
+      if (digits() == 0) return false;
+    }
+    if (i < t.size() && (t[i] == 'e' || t[i] == 'E')) {
+      ++i;
+      if (i < t.size() && (t[i] == '+' || t[i] == '-')) ++i;
+      if (digits() == 0) return false;
+    }
+    return i == t.size();
+  }
+
+  template <class Source>
+  Result<Value> array(Source& source, int depth) {
+    simdjson::ondemand::array elements;
+    if (auto error = source.get_array().get(elements)) return failed(error);
+    Array items;
+    for (auto element : elements) {
+      simdjson::ondemand::value v;
+      if (auto error = element.get(v)) return failed(error);
+      HADAL_ASSIGN(Value item, build(v, depth + 1));
+      items.push_back(std::move(item));
+    }
+    return Value::array(std::move(items));
+  }
+
+  template <class Source>
+  Result<Value> object(Source& source, int depth) {
+    simdjson::ondemand::object fields;
+    if (auto error = source.get_object().get(fields)) return failed(error);
+    Object members;
+    std::unordered_set<std::string> keys;
+    for (auto field : fields) {
+      std::string_view key;
+      if (auto error = field.unescaped_key().get(key)) return failed(error);
+      std::string name(key);
+      if (!keys.insert(name).second) {
+        return Error{.code = ErrorCode::kCorrupt,
+                     .what = "JSON object has a key twice",
+                     .in = name_,
+                     .want = "each key once",
+                     .found = quote(name.substr(0, 200)),
+                     .hint = ""};
+      }
+      simdjson::ondemand::value v;
+      if (auto error = field.value().get(v)) return failed(error);
+      HADAL_ASSIGN(Value member, build(v, depth + 1));
+      members.emplace_back(std::move(name), std::move(member));
+    }
+    return Value::object(std::move(members));
+  }
+
+  std::string name_;
+  int depth_max_;
+};
+
+}  // namespace
+
+Result<Value> parse(std::string_view text, std::string_view name, ParseLimits limits) {
+  if (text.size() > limits.bytes_max) {
+    return Error{.code = ErrorCode::kLimit,
+                 .what = "JSON text is too long",
+                 .in = std::string(name),
+                 .want = fmt::format("at most {} bytes", limits.bytes_max),
+                 .found = fmt::format("{} bytes", text.size()),
+                 .hint = ""};
+  }
+  simdjson::padded_string padded(text);
+  simdjson::ondemand::parser parser;
+  Builder builder(name, limits.depth_max);
+  simdjson::ondemand::document document;
+  if (auto error = parser.iterate(padded).get(document)) return builder.failed(error);
+  Result<Value> value = builder.build(document, 1);
+  if (!value.ok()) {
+    const char* location = nullptr;
+    if (value.error().code == ErrorCode::kCorrupt && !document.current_location().get(location)) {
+      value.error().in += fmt::format(", about byte {}", location - padded.data());
+    }
+    return value;
+  }
+  // Once everything is consumed, the cursor has no location.
+  if (const char* rest = nullptr; !document.current_location().get(rest)) {
+    return Error{.code = ErrorCode::kCorrupt,
+                 .what = "not valid JSON",
+                 .in = std::string(name),
+                 .want = "the end of the text",
+                 .found = "more text behind the value",
+                 .hint = ""};
+  }
+  return value;
+}
+
+std::string quote(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    switch (c) {
+      case '"': out += "\\\""; break;
+      case '\\': out += "\\\\"; break;
+      case '\n': out += "\\n"; break;
+      case '\r': out += "\\r"; break;
+      case '\t': out += "\\t"; break;
+      case '\b': out += "\\b"; break;
+      case '\f': out += "\\f"; break;
+      default:
+        if (static_cast<unsigned char>(c) < 0x20) {
+          out += fmt::format("\\u{:04x}", static_cast<unsigned char>(c));
+        } else {
+          out += c;
+        }
+    }
+  }
+  out += '"';
+  return out;
+}
+
+namespace {
+
+// Python's repr of the number that this text denotes: integers verbatim, floats shortest, with ".0" or e-notation from
+// 1e16 on and below 1e-4.
+std::string python_number(const std::string& text) {
+  if (text.find_first_of(".eE") == std::string::npos) return text == "-0" ? "0" : text;
+  double v = 0;
+  auto [stop, ec] = std::from_chars(text.data(), text.data() + text.size(), v);
+  if (ec == std::errc::result_out_of_range) {
+    const bool negative = text.front() == '-';
+    const size_t e = text.find_first_of("eE");
+    const bool tiny = e != std::string::npos && e + 1 < text.size() && text[e + 1] == '-';
+    if (tiny) return negative ? "-0.0" : "0.0";
+    return negative ? "-Infinity" : "Infinity";
+  }
+  (void)stop;
+  if (v == 0) return std::signbit(v) ? "-0.0" : "0.0";
+  // The shortest digits and the decimal exponent, then laid out by Python's rule.
+  char shortest[64];
+  const auto written = std::to_chars(shortest, shortest + sizeof shortest, v, std::chars_format::scientific);
+  const std::string_view scientific(shortest, static_cast<size_t>(written.ptr - shortest));
+  const size_t e = scientific.find('e');
+  std::string mantissa;
+  bool negative = false;
+  for (const char c : scientific.substr(0, e)) {
+    if (c == '-') {
+      negative = true;
+    } else if (c != '.') {
+      mantissa += c;
+    }
+  }
+  int exponent = 0;
+  const std::string_view exponent_text = scientific.substr(e + 1 + (scientific[e + 1] == '+' ? 1 : 0));
+  std::from_chars(exponent_text.data(), exponent_text.data() + exponent_text.size(), exponent);
+  std::string out = negative ? "-" : "";
+  const int n = static_cast<int>(mantissa.size());
+  if (exponent >= -4 && exponent < 16) {
+    if (exponent < 0) {
+      out += "0." + std::string(static_cast<size_t>(-exponent - 1), '0') + mantissa;
+    } else if (exponent + 1 >= n) {
+      out += mantissa + std::string(static_cast<size_t>(exponent + 1 - n), '0') + ".0";
+    } else {
+      out += mantissa.substr(0, static_cast<size_t>(exponent) + 1) + "." + mantissa.substr(static_cast<size_t>(exponent) + 1);
+    }
+    return out;
+  }
+  out += mantissa.substr(0, 1);
+  if (n > 1) out += "." + mantissa.substr(1);
+  out += fmt::format("e{}{:02}", exponent < 0 ? '-' : '+', std::abs(exponent));
+  return out;
+}
+
+struct Style {
+  std::string_view item_separator;
+  std::string_view key_separator;
+  bool is_python = false;
+  bool is_pretty = false;
+};
+
+void write(std::string& out, const Value& value, const Style& style, int depth);
+
+void write_separator(std::string& out, const Style& style, bool first, int depth) {
+  if (!first) out += style.item_separator;
+  if (style.is_pretty) out.append("\n").append(static_cast<size_t>(depth) * 2, ' ');
+}
+
+void write_array(std::string& out, const Array& items, const Style& style, int depth) {
+  out += '[';
+  bool first = true;
+  for (const Value& item : items) {
+    write_separator(out, style, first, depth + 1);
+    write(out, item, style, depth + 1);
+    first = false;
+  }
+  if (style.is_pretty && !first) out.append("\n").append(static_cast<size_t>(depth) * 2, ' ');
+  out += ']';
+}
+
+void write_object(std::string& out, const Object& members, const Style& style, int depth) {
+  out += '{';
+  bool first = true;
+  for (const auto& [key, member] : members) {
+    write_separator(out, style, first, depth + 1);
+    out += quote(key);
+    out += style.key_separator;
+    write(out, member, style, depth + 1);
+    first = false;
+  }
+  if (style.is_pretty && !first) out.append("\n").append(static_cast<size_t>(depth) * 2, ' ');
+  out += '}';
+}
+
+void write(std::string& out, const Value& value, const Style& style, int depth) {
+  switch (value.kind()) {
+    case Value::Kind::kNull: out += "null"; break;
+    case Value::Kind::kBool: out += value.as_bool() ? "true" : "false"; break;
+    case Value::Kind::kNumber:
+      out += style.is_python ? python_number(value.number_as_text()) : value.number_as_text();
+      break;
+    case Value::Kind::kString: out += quote(value.as_string()); break;
+    case Value::Kind::kArray: write_array(out, value.items(), style, depth); break;
+    case Value::Kind::kObject: write_object(out, value.members(), style, depth); break;
+  }
+}
+
+std::string dump_as(const Value& value, const Style& style) {
+  std::string out;
+  write(out, value, style, 0);
+  return out;
+}
+
+}  // namespace
+
+std::string dump(const Value& value) { return dump_as(value, {.item_separator = ",", .key_separator = ":"}); }
+
+std::string dump_pretty(const Value& value) {
+  return dump_as(value, {.item_separator = ",", .key_separator = ": ", .is_pretty = true});
+}
+
+std::string dump_python(const Value& value) {
+  return dump_as(value, {.item_separator = ", ", .key_separator = ": ", .is_python = true});
+}
+
+}  // namespace hadal::json

@@ -1,0 +1,59 @@
+#include "base/json.h"
+
+#include <gtest/gtest.h>
+
+namespace hadal::json {
+namespace {
+
+Value parsed(std::string_view text) {
+  Result<Value> value = parse(text, "test");
+  EXPECT_TRUE(value.ok()) << value.error().to_string();
+  return value.ok() ? *value : Value();
+}
+
+TEST(Json, keeps_key_order_and_the_text_of_numbers) {
+  const Value v = parsed(R"({"b": 1.50, "a": [123456789012345678901234567890, -0, 1e3, true, null, "\u00e9\n"]})");
+  EXPECT_EQ(dump(v), "{\"b\":1.50,\"a\":[123456789012345678901234567890,-0,1e3,true,null,\"é\\n\"]}");
+  EXPECT_EQ(v.find("a")->items()[2].as_int(), 1000);
+  EXPECT_FALSE(v.find("a")->items()[0].as_int().has_value());
+}
+
+TEST(Json, writes_numbers_as_python_does) {
+  EXPECT_EQ(dump_python(parsed("[1.50, 1.0, 0.1, 1e5, 1e16, 1e20, 1e-7, 0.0001, 0.00001, 123456.789, -0.0, 1e400, 12, "
+                               "1e22, 5e-324, 9007199254740993.0, 1234567890123456.7]")),
+            "[1.5, 1.0, 0.1, 100000.0, 1e+16, 1e+20, 1e-07, 0.0001, 1e-05, 123456.789, -0.0, Infinity, 12, "
+            "1e+22, 5e-324, 9007199254740992.0, 1234567890123456.8]");
+}
+
+TEST(Json, writes_strings_as_python_does) {
+  EXPECT_EQ(dump_python(parsed(R"({"k": "a\"b\\c\/d\u0001\u007f\u2028é"})")), "{\"k\": \"a\\\"b\\\\c/d\\u0001\x7f\u2028é\"}");
+}
+
+TEST(Json, dumping_and_parsing_again_is_identity) {
+  for (const char* text : {"[]", "{}", "[[],{}]", "\"\"", "0", "true", "null", R"({"a":{"b":[1,2,{"c":"d"}]}})"}) {
+    const Value v = parsed(text);
+    EXPECT_EQ(dump(v), text);
+    EXPECT_EQ(parsed(dump_pretty(v)), v);
+    EXPECT_EQ(parsed(dump_python(v)), v);
+  }
+}
+
+TEST(Json, refuses_what_is_not_json_and_names_the_place) {
+  for (const char* text : {"", " ", "{", "[1,", "[1]]", "1 2", "01", "+1", "1.", ".5", "tru", "{\"a\":1,}", "{\"a\" 1}",
+                           "[\"\x80\"]", "\"a", "nan", "{\"a\":1,\"a\":2}", "-", "[1 2]", "{1:2}"}) {
+    const Result<Value> value = parse(text, "bad.json");
+    ASSERT_FALSE(value.ok()) << text;
+    EXPECT_EQ(value.error().code, ErrorCode::kCorrupt) << text;
+    EXPECT_NE(value.error().in.find("bad.json"), std::string::npos) << text;
+  }
+}
+
+TEST(Json, limits_depth_and_length) {
+  const std::string deep = std::string(65, '[') + std::string(65, ']');
+  EXPECT_EQ(parse(deep, "deep").error().code, ErrorCode::kLimit);
+  EXPECT_TRUE(parse(deep.substr(1, 128), "deep").ok());
+  EXPECT_EQ(parse("[1,2,3]", "long", {.bytes_max = 6}).error().code, ErrorCode::kLimit);
+}
+
+}  // namespace
+}  // namespace hadal::json
