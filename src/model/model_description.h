@@ -1,0 +1,96 @@
+// What a model is: one plain struct, made by one translation per family and validated once.
+//
+// Nothing after that asks "which model is this?". Words are those of the release's configs (docs/glossary.md maps
+// them); sizes are counts of elements unless the name says otherwise.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+
+namespace hadal {
+
+enum class AttentionKind {
+  kWindow,  // the last `window` positions
+  kCsa,     // window + the index_topk best of the compressed entries, chosen by the lightning indexer
+  kHca,     // window + all visible compressed entries
+};
+enum class RouterKind { kHash, kScore };  // experts by token id, or by score + bias
+enum class ScoreFunc { kSqrtSoftplus, kSigmoid, kSoftmax };
+
+struct RopeDescription {
+  double theta = 0;
+  // YaRN, off when original_tokens is 0. Angles are not scaled by an attention factor.
+  double factor = 1;
+  int64_t original_tokens = 0;
+  double beta_fast = 32;
+  double beta_slow = 1;
+};
+
+struct LayerDescription {
+  AttentionKind attention = AttentionKind::kWindow;
+  int compress_ratio = 0;          // tokens per compressed entry; 0 for kWindow
+  bool compress_overlap = false;   // entries also see the group before (ratio 4)
+  RopeDescription rope;            // of everything in the layer
+  RouterKind router = RouterKind::kScore;
+
+  // Rows of the compressor's projections per head_dim: 2 with overlap, else 1.
+  int compress_coff() const { return compress_overlap ? 2 : 1; }
+};
+
+struct ModelDescription {
+  std::string family;  // "deepseek_v4": for people and identities only
+  int64_t vocab_size = 0;
+  int64_t hidden = 0;
+  std::vector<LayerDescription> layers;      // trunk
+  std::vector<LayerDescription> mtp_layers;  // draft layers behind the trunk, 0 or 1
+  double rms_norm_eps = 0;
+  int64_t context_tokens_max = 0;
+  int32_t bos_token_id = -1;
+  int32_t eos_token_id = -1;
+
+  // Attention.
+  int64_t n_heads = 0;
+  int64_t head_dim = 0;       // K = V = one shared head of this width
+  int64_t rope_head_dim = 0;  // the last ones of head_dim (and of index_head_dim)
+  int64_t q_lora_rank = 0;
+  int64_t o_groups = 0;
+  int64_t o_lora_rank = 0;
+  int64_t window = 0;
+  int64_t index_n_heads = 0;
+  int64_t index_head_dim = 0;
+  int64_t index_topk = 0;
+
+  // Mixture of experts.
+  int64_t n_routed_experts = 0;
+  int64_t n_shared_experts = 0;
+  int64_t n_experts_per_token = 0;
+  int64_t moe_inter_dim = 0;
+  ScoreFunc score_func = ScoreFunc::kSqrtSoftplus;
+  double route_scale = 1;
+  double swiglu_limit = 0;  // 0: no clamp
+
+  // Hyper-connections (mHC).
+  int64_t hc_mult = 0;  // streams
+  int64_t hc_sinkhorn_iters = 0;
+  double hc_eps = 0;
+};
+
+// config.json in the form of the published repository (transformers' keys) or of the official inference code, told
+// apart by their keys; `name` is the place for messages. Every number is range-checked and every contradiction
+// (experts per token > experts, heads not divisible by groups, ...) is an Invalid error that names both keys.
+// Unsupported: another architecture, by name.
+Result<ModelDescription> parse_model_config(const json::Value& config, std::string_view name);
+
+// The checks that every translation ends with; public for tests.
+Result<void> validate(const ModelDescription& description, std::string_view name);
+
+// SHA-256 hex over the description's canonical JSON: part of the identity of saved states.
+std::string description_identity(const ModelDescription& description);
+json::Value description_to_json(const ModelDescription& description);
+
+}  // namespace hadal
