@@ -44,6 +44,13 @@ struct Weight {
   Weight row_slice(int64_t begin, int64_t n) const;
 };
 
+// The three matrices of a SwiGLU feed-forward network, routed or shared.
+struct ExpertWeights {
+  Weight w1;  // [moe_inter_dim, hidden]   gate branch
+  Weight w3;  // [moe_inter_dim, hidden]   up branch
+  Weight w2;  // [hidden, moe_inter_dim]   down
+};
+
 // Small vectors (norm gains, biases, sinks) are widened to float when a model is loaded.
 using Vector = std::span<const float>;
 

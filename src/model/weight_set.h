@@ -38,12 +38,6 @@ struct IndexerWeights {
   CompressorWeights compressor;
 };
 
-struct ExpertWeights {
-  Weight w1;  // [moe_inter_dim, hidden]   gate branch
-  Weight w3;  // [moe_inter_dim, hidden]   up branch
-  Weight w2;  // [hidden, moe_inter_dim]   down
-};
-
 struct LayerWeights {
   MhcWeights attn_hc;
   Vector attn_norm;  // [hidden]

@@ -1,0 +1,19 @@
+#include "ops/compress/compress.h"
+
+namespace hadal::ops {
+
+std::span<const Version<Compress>> compress_versions() {
+  static constexpr Version<Compress> kVersions[] = {
+      {CpuLevel::kPortable, compress_reference},
+  };
+  return kVersions;
+}
+
+void compress(Device& device, const Compress& op) {
+  HADAL_CHECK(op.m >= 1 && op.d % 8 == 0 && (op.coff == 1 || op.coff == 2), "compress: m, d, coff", op.m, op.d, op.coff);
+  HADAL_CHECK(!op.has_previous || op.coff == 2, "compress: a previous group without overlap");
+  CpuDevice& cpu = as_cpu(device);
+  choose_version(compress_versions(), cpu.level()).run(cpu, op);
+}
+
+}  // namespace hadal::ops

@@ -1,0 +1,18 @@
+#include "ops/hc_post/hc_post.h"
+
+namespace hadal::ops {
+
+std::span<const Version<HcPost>> hc_post_versions() {
+  static constexpr Version<HcPost> kVersions[] = {
+      {CpuLevel::kPortable, hc_post_reference},
+  };
+  return kVersions;
+}
+
+void hc_post(Device& device, const HcPost& op) {
+  HADAL_CHECK(op.n >= 1 && op.n <= 8 && op.C % 8 == 0, "hc_post: n and C", op.n, op.C);
+  CpuDevice& cpu = as_cpu(device);
+  choose_version(hc_post_versions(), cpu.level()).run(cpu, op);
+}
+
+}  // namespace hadal::ops

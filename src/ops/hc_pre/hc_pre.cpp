@@ -1,0 +1,20 @@
+#include "ops/hc_pre/hc_pre.h"
+
+namespace hadal::ops {
+
+std::span<const Version<HcPre>> hc_pre_versions() {
+  static constexpr Version<HcPre> kVersions[] = {
+      {CpuLevel::kPortable, hc_pre_reference},
+  };
+  return kVersions;
+}
+
+void hc_pre(Device& device, const HcPre& op) {
+  HADAL_CHECK(op.n >= 1 && op.n <= 8 && op.C % 8 == 0 && op.norm_eps > 0, "hc_pre: n, C, norm_eps", op.n, op.C,
+              op.norm_eps);
+  HADAL_CHECK((op.post == nullptr) == (op.comb == nullptr), "hc_pre: a head has neither post nor comb");
+  CpuDevice& cpu = as_cpu(device);
+  choose_version(hc_pre_versions(), cpu.level()).run(cpu, op);
+}
+
+}  // namespace hadal::ops

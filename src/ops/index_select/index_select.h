@@ -1,0 +1,42 @@
+// The lightning indexer: scores of all visible compressed entries for a query, and exactly the best topk of them.
+//
+//   I[j] = sum_h w[h] max(0, q[h] . k[j]),   j < visible
+//   chosen: the min(topk, visible) largest; equal scores: the lower j wins; in ascending order of j
+//
+// No softmax, no bias; w may be negative. Source: DeepSeek-V3.2 (DSA); Indexer of the V4 release's inference/model.py,
+// which leaves ties to its top-k.
+#pragma once
+
+#include "device/device.h"
+#include "ops/kv_rows/kv_rows.h"
+#include "ops/versions.h"
+
+namespace hadal::ops {
+
+struct IndexSelect {
+  const float* q = nullptr;          // [T, H, D]
+  const float* w = nullptr;          // [T, H], scaled by D^-1/2 H^-1/2
+  PagedRows keys;                    // [max visible, D]
+  const int64_t* visible = nullptr;  // [T] entries that token t sees
+  int32_t* chosen = nullptr;         // [T, topk] out, ascending; unused slots are left alone
+  int64_t* n_chosen = nullptr;       // [T] out: min(topk, visible)
+  float* scores = nullptr;           // [T, scores_stride] out, or null when nobody wants them
+  int64_t scores_stride = 0;
+  int64_t T = 0;
+  int64_t H = 0;
+  int64_t D = 0;  // a multiple of 8
+  int64_t topk = 0;
+};
+
+// Order: the dot as linear, heads ascending. A token with visible <= topk takes all entries, and unless `scores` is
+// wanted no score is computed for it. A NaN score is a checked mistake of the caller's (activations are checked).
+// Cost: per token visible * (row_bytes + 2 H D operations).
+void index_select(Device& device, const IndexSelect& op);
+
+void index_select_reference(CpuDevice& cpu, const IndexSelect& op);
+std::span<const Version<IndexSelect>> index_select_versions();
+
+// The k best of scores[0, n) by the rule above, ascending, into chosen; O(n) on average.
+void select_topk(const float* scores, int64_t n, int64_t k, int32_t* chosen);
+
+}  // namespace hadal::ops

@@ -1,0 +1,42 @@
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+#include "ops/index_select/index_select.h"
+
+namespace hadal::ops {
+
+void select_topk(const float* scores, int64_t n, int64_t k, int32_t* chosen) {
+  std::vector<int32_t> order(static_cast<size_t>(n));
+  std::iota(order.begin(), order.end(), 0);
+  const auto better = [scores](int32_t a, int32_t b) { return scores[a] != scores[b] ? scores[a] > scores[b] : a < b; };
+  if (k < n) std::nth_element(order.begin(), order.begin() + k, order.end(), better);
+  const int64_t count = std::min(k, n);
+  std::sort(order.begin(), order.begin() + count);
+  std::copy_n(order.begin(), count, chosen);
+}
+
+void index_select_reference(CpuDevice&, const IndexSelect& op) {
+  std::vector<float> key(static_cast<size_t>(op.D));
+  std::vector<float> scores;
+  for (int64_t t = 0; t < op.T; ++t) {
+    const int64_t visible = op.visible[t];
+    scores.assign(static_cast<size_t>(visible), 0.0f);
+    for (int64_t j = 0; j < visible; ++j) {
+      decode_row_reference(op.keys.format, op.keys.row(j), op.D, 0, key.data());
+      double score = 0;
+      for (int64_t h = 0; h < op.H; ++h) {
+        const float* q = op.q + (t * op.H + h) * op.D;
+        double dot = 0;
+        for (int64_t d = 0; d < op.D; ++d) dot += static_cast<double>(q[d]) * static_cast<double>(key[static_cast<size_t>(d)]);
+        score += static_cast<double>(op.w[t * op.H + h]) * std::max(dot, 0.0);
+      }
+      scores[static_cast<size_t>(j)] = static_cast<float>(score);
+    }
+    op.n_chosen[t] = std::min(op.topk, visible);
+    select_topk(scores.data(), visible, op.topk, op.chosen + t * op.topk);
+    if (op.scores != nullptr) std::copy(scores.begin(), scores.end(), op.scores + t * op.scores_stride);
+  }
+}
+
+}  // namespace hadal::ops

@@ -1,0 +1,67 @@
+// How a key/value entry or an index key is stored: float rows in, bytes out, and back.
+//
+//   kF32        D floats
+//   kBf16       D BF16
+//   kFp8        D - rope_dim E4M3 codes | rope_dim BF16 | one E8M0 per 64 codes | zeros to a multiple of 8
+//               512 wide with 64 rotary channels: 448 + 128 + 7 + 1 = 584 bytes, the content of FlashMLA's
+//               "MODEL1" entry (which keeps the scales of a page apart; here they follow their entry)
+//   kFp4        D / 2 bytes of E2M1 pairs | one E8M0 per 32 codes: 68 bytes for 128, DeepGEMM's index key
+//
+// Sources: act_quant and fp4_act_quant of the release's kernel.py (power-of-two scales); FlashMLA tests/quant.py.
+#pragma once
+
+#include <string_view>
+
+#include "device/device.h"
+#include "ops/versions.h"
+
+namespace hadal::ops {
+
+enum class KvFormat : uint8_t { kF32, kBf16, kFp8, kFp4 };
+
+std::string_view kv_format_name(KvFormat format);  // "f32", "bf16", "fp8", "fp4"
+int64_t kv_row_bytes(KvFormat format, int64_t D, int64_t rope_dim);
+
+// The published roundings, in place, staying float: what encode to kFp8 / kFp4 does to the values.
+enum class KvRounding : uint8_t {
+  kNone,
+  kE4m3,          // channels [0, D - rope_dim) in blocks of 64
+  kHadamardE2m1,  // all D channels: Hadamard transform (natural order, times D^-1/2), then blocks of 32
+  kHadamard,      // the transform alone (what precedes kFp4)
+};
+
+struct RoundRows {
+  float* x = nullptr;  // [T, D] in place, rows x_stride elements apart
+  int64_t T = 0;
+  int64_t D = 0;  // a power of two for the Hadamard forms
+  int64_t x_stride = 0;
+  int64_t rope_dim = 0;
+  KvRounding rounding = KvRounding::kNone;
+};
+
+void round_rows(Device& device, const RoundRows& op);
+void round_rows_reference(CpuDevice& cpu, const RoundRows& op);
+std::span<const Version<RoundRows>> round_rows_versions();
+
+// Rows that lie in pages: row j is pages[j / rows_per_page] + offset + (j % rows_per_page) * row_bytes.
+struct PagedRows {
+  const std::byte* const* pages = nullptr;
+  int64_t rows_per_page = 1;
+  int64_t offset = 0;
+  int64_t row_bytes = 0;
+  KvFormat format = KvFormat::kF32;
+
+  const std::byte* row(int64_t j) const {
+    return pages[j / rows_per_page] + offset + (j % rows_per_page) * row_bytes;
+  }
+};
+
+// One row to bytes and back; rope_dim is 0 for index keys. Encoding rounds to nearest, ties to even.
+void encode_row(KvFormat format, const float* x, int64_t D, int64_t rope_dim, std::byte* out);
+void decode_row_reference(KvFormat format, const std::byte* row, int64_t D, int64_t rope_dim, float* x);
+
+// The fastest decoder for the processor; the function stays valid. Bit-equal to decode_row_reference.
+using DecodeRow = void (*)(KvFormat format, const std::byte* row, int64_t D, int64_t rope_dim, float* x);
+DecodeRow decode_row_for(CpuLevel level);
+
+}  // namespace hadal::ops

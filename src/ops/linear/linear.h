@@ -1,0 +1,74 @@
+// Linear layers on weights as they are stored: y = round(x) W^T, for F32, F16, BF16, FP8 and FP4 matrices.
+//
+//   y[t, n] = sum_k r(x[t, k]) w[n, k]       w dequantised exactly, r the activation rounding, products summed in float
+//
+// Activations are packed once (pack_rows) and then used by every linear that reads them. FP8 and FP4 weights times
+// their power-of-two scales are exact in BF16, so the fast mode multiplies exact weights with BF16 activations.
+//
+// Sources: linear() of the release's inference/model.py; OCP microscaling formats; the release's act_quant.
+#pragma once
+
+#include "device/device.h"
+#include "device/tensor.h"
+#include "ops/versions.h"
+
+namespace hadal::ops {
+
+// What happens to activations before they are multiplied.
+enum class ActivationRounding {
+  kNone,  // float as they are
+  kBf16,  // rounded to BF16
+  kE4m3,  // per token and 128 channels to E4M3 with a power-of-two scale, and back: the published rounding
+};
+
+enum class RowFormat { kF32, kBf16 };
+
+constexpr RowFormat row_format(ActivationRounding rounding) {
+  return rounding == ActivationRounding::kBf16 ? RowFormat::kBf16 : RowFormat::kF32;
+}
+
+// Activations ready to be multiplied: [T, groups, k_padded], zeros behind K.
+struct PackedRows {
+  RowFormat format = RowFormat::kF32;
+  int64_t T = 0;
+  int64_t groups = 1;
+  int64_t K = 0;              // channels of a group
+  std::byte* data = nullptr;  // packed_rows_bytes(...) bytes, aligned to 64
+
+  int64_t k_padded() const { return (K + 63) / 64 * 64; }
+  int64_t row_bytes() const { return k_padded() * (format == RowFormat::kF32 ? 4 : 2); }
+  std::byte* row(int64_t t, int64_t group) const { return data + (t * groups + group) * row_bytes(); }
+};
+
+int64_t packed_rows_bytes(int64_t T, int64_t groups, int64_t K, RowFormat format);
+
+struct PackRows {
+  const float* x = nullptr;  // [T, groups K], rows x_stride elements apart
+  int64_t x_stride = 0;
+  ActivationRounding rounding = ActivationRounding::kNone;
+  PackedRows out;  // format must be row_format(rounding)
+};
+
+void pack_rows(Device& device, const PackRows& op);
+void pack_rows_reference(CpuDevice& cpu, const PackRows& op);
+std::span<const Version<PackRows>> pack_rows_versions();
+
+struct Linear {
+  PackedRows x;         // [T, groups, K]
+  Weight w;             // [N, K]; with groups, rows [g N / groups, (g + 1) N / groups) read group g of x
+  float* y = nullptr;   // [T, N], rows y_stride elements apart
+  int64_t y_stride = 0;
+};
+
+// Order: for each (t, n) one chain over k in steps of the vector width, lanes added by the tree of ops/simd_avx512.h (sum_tree). It
+// depends on neither T nor N nor threads: a token gives the same bits alone and in a batch.
+// Accuracy: within K * 2^-24 * sum |x w| of the reference, which sums in double.
+// Cost: reads w.bytes() once per call for any T that fits the cache, 2 T N K operations.
+void linear(Device& device, const Linear& op);
+void linear_reference(CpuDevice& cpu, const Linear& op);
+std::span<const Version<Linear>> linear_versions();
+
+// One element of a stored matrix as float, exact: the definition that every dequantiser is tested against.
+float weight_at(const Weight& w, int64_t row, int64_t col);
+
+}  // namespace hadal::ops

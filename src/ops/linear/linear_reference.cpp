@@ -1,0 +1,77 @@
+#include <cstring>
+
+#include "ops/linear/linear.h"
+
+namespace hadal::ops {
+namespace {
+
+template <class T>
+T load(const std::byte* data, int64_t index) {
+  T value;
+  std::memcpy(&value, data + index * static_cast<int64_t>(sizeof(T)), sizeof(T));
+  return value;
+}
+
+float row_at(const PackedRows& rows, int64_t t, int64_t group, int64_t k) {
+  const std::byte* row = rows.row(t, group);
+  return rows.format == RowFormat::kF32 ? load<float>(row, k) : bf16_to_f32(load<uint16_t>(row, k));
+}
+
+}  // namespace
+
+float weight_at(const Weight& w, int64_t row, int64_t col) {
+  const int64_t index = row * w.cols + col;
+  const auto scale = [&] {
+    const int64_t block = row / w.scale_rows * w.scale_stride() + col / w.scale_cols;
+    return w.scale_dtype == DType::kF32 ? load<float>(w.scale, block) : e8m0_to_f32(load<uint8_t>(w.scale, block));
+  };
+  switch (w.dtype) {
+    case DType::kF32: return load<float>(w.data, index);
+    case DType::kF16: return f16_to_f32(load<uint16_t>(w.data, index));
+    case DType::kBF16: return bf16_to_f32(load<uint16_t>(w.data, index));
+    case DType::kF8E4M3: return e4m3_to_f32(load<uint8_t>(w.data, index)) * scale();
+    case DType::kF4E2M1: {
+      const uint8_t pair = load<uint8_t>(w.data, index / 2);
+      return e2m1_to_f32(index % 2 == 0 ? pair & 0xF : pair >> 4) * scale();
+    }
+    default: HADAL_CHECK(false, "no matrix of this dtype", dtype_name(w.dtype));
+  }
+  return 0;
+}
+
+void pack_rows_reference(CpuDevice&, const PackRows& op) {
+  const PackedRows& out = op.out;
+  for (int64_t t = 0; t < out.T; ++t) {
+    for (int64_t g = 0; g < out.groups; ++g) {
+      const float* x = op.x + t * op.x_stride + g * out.K;
+      std::byte* row = out.row(t, g);
+      std::memset(row, 0, static_cast<size_t>(out.row_bytes()));
+      if (out.format == RowFormat::kBf16) {
+        for (int64_t k = 0; k < out.K; ++k) {
+          const uint16_t v = f32_to_bf16(x[k]);
+          std::memcpy(row + 2 * k, &v, 2);
+        }
+        continue;
+      }
+      auto* v = reinterpret_cast<float*>(row);
+      std::memcpy(v, x, static_cast<size_t>(out.K) * sizeof(float));
+      if (op.rounding == ActivationRounding::kE4m3) fake_quantize_e4m3(v, static_cast<int>(out.K), 128);
+    }
+  }
+}
+
+void linear_reference(CpuDevice& cpu, const Linear& op) {
+  const int64_t rows_per_group = op.w.rows / op.x.groups;
+  cpu.pool().run(op.w.rows, [&](int64_t n) {
+    const int64_t group = n / rows_per_group;
+    for (int64_t t = 0; t < op.x.T; ++t) {
+      double sum = 0;
+      for (int64_t k = 0; k < op.x.K; ++k) {
+        sum += static_cast<double>(row_at(op.x, t, group, k)) * static_cast<double>(weight_at(op.w, n, k));
+      }
+      op.y[t * op.y_stride + n] = static_cast<float>(sum);
+    }
+  });
+}
+
+}  // namespace hadal::ops

@@ -1,0 +1,51 @@
+// Mixture of SwiGLU experts: the chosen routed experts of every token, then the shared one.
+//
+//   a = w1 x, b = w3 x;  limit > 0: b = clamp(b, -limit, limit), a = min(a, limit)
+//   h = weight * (a sigmoid(a) b)          weight of the router; 1 for the shared expert
+//   y = sum over routed experts by ascending id (w2 r(h)), then + shared
+//
+// The weight is applied before w2, so it takes part in the rounding r of h, as in the release. Both kinds of experts
+// are clamped (the first release forgot the shared one). Source: MoE and Expert of the release's inference/model.py.
+//
+// Tokens are grouped by expert, so that each expert's weights are read once per call.
+#pragma once
+
+#include <span>
+
+#include "device/device.h"
+#include "device/tensor.h"
+#include "ops/linear/linear.h"
+#include "ops/versions.h"
+
+namespace hadal::ops {
+
+struct Moe {
+  PackedRows x;                              // [T, 1, C]
+  const int32_t* experts = nullptr;          // [T, K] ascending ids
+  const float* weights = nullptr;            // [T, K]
+  std::span<const ExpertWeights> routed;     // [E]
+  const ExpertWeights* shared = nullptr;     // null: none
+  int64_t T = 0;
+  int64_t K = 0;
+  int64_t C = 0;  // hidden
+  int64_t I = 0;  // moe_inter_dim
+  float swiglu_limit = 0;
+  ActivationRounding hidden_rounding = ActivationRounding::kNone;  // of h, before w2
+  float* y = nullptr;            // [T, C]
+  std::byte* scratch = nullptr;  // moe_scratch_bytes(...), aligned to 64
+};
+
+int64_t moe_scratch_bytes(int64_t T, int64_t K, int64_t I);
+
+// Order: each (token, expert) as linear; the sum over experts by ascending id, the shared one last. Independent of T,
+// of what other tokens chose and of threads.
+// Cost: reads each expert that is chosen at least once, once; 6 C I operations per token and expert.
+void moe(Device& device, const Moe& op);
+
+void moe_reference(CpuDevice& cpu, const Moe& op);
+std::span<const Version<Moe>> moe_versions();
+
+// The activation alone, for the goldens: h = a sigmoid(a) b with the clamps.
+float swiglu(float gate, float up, float limit);
+
+}  // namespace hadal::ops

@@ -1,0 +1,18 @@
+#include "ops/rms_norm/rms_norm.h"
+
+namespace hadal::ops {
+
+std::span<const Version<RmsNorm>> rms_norm_versions() {
+  static constexpr Version<RmsNorm> kVersions[] = {
+      {CpuLevel::kPortable, rms_norm_reference},
+  };
+  return kVersions;
+}
+
+void rms_norm(Device& device, const RmsNorm& op) {
+  HADAL_CHECK(op.C > 0 && op.C % 8 == 0 && op.eps > 0, "rms_norm: C and eps", op.C, op.eps);
+  CpuDevice& cpu = as_cpu(device);
+  choose_version(rms_norm_versions(), cpu.level()).run(cpu, op);
+}
+
+}  // namespace hadal::ops

@@ -1,0 +1,19 @@
+#include "ops/router/router.h"
+
+namespace hadal::ops {
+
+std::span<const Version<Router>> router_versions() {
+  static constexpr Version<Router> kVersions[] = {
+      {CpuLevel::kPortable, router_reference},
+  };
+  return kVersions;
+}
+
+void router(Device& device, const Router& op) {
+  HADAL_CHECK(op.K >= 1 && op.K <= op.E && op.E <= 4096 && op.K <= 64, "router: E and K", op.E, op.K);
+  HADAL_CHECK((op.tid2eid == nullptr) || op.token_ids != nullptr, "router: hash routing needs token ids");
+  CpuDevice& cpu = as_cpu(device);
+  choose_version(router_versions(), cpu.level()).run(cpu, op);
+}
+
+}  // namespace hadal::ops

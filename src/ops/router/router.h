@@ -1,0 +1,38 @@
+// Which experts a token goes to, and with which weights.
+//
+//   s[e] = sqrt(softplus(g[e])) | sigmoid(g[e]) | softmax(g)[e]          g = gate logits
+//   score routing: the k largest s[e] + bias[e];  hash routing: the row of tid2eid for the token id
+//   W[i] = s[idx[i]] (without bias) / sum_i, not for softmax;  times route_scale
+//
+// softplus(v) = v for v > 20, else log1p(exp(v)). Ties: the lower expert id wins.
+// Source: Gate of the release's inference/model.py.
+#pragma once
+
+#include "device/device.h"
+#include "ops/versions.h"
+
+namespace hadal::ops {
+
+enum class RouterScore { kSqrtSoftplus, kSigmoid, kSoftmax };
+
+struct Router {
+  const float* logits = nullptr;     // [T, E]
+  const float* bias = nullptr;       // [E]; null: no bias
+  const int32_t* tid2eid = nullptr;  // [V, K], ids in range; null: score routing
+  const int32_t* token_ids = nullptr;  // [T]; only for hash routing
+  int32_t* experts = nullptr;        // [T, K] out, ascending ids
+  float* weights = nullptr;          // [T, K] out, in the order of experts
+  int64_t T = 0;
+  int64_t E = 0;  // at most 4096
+  int64_t K = 0;  // at most E, at most 64
+  RouterScore score = RouterScore::kSqrtSoftplus;
+  float route_scale = 1;
+};
+
+// Order: the sum of the chosen scores by ascending expert id. NaN logits choose nothing sensible: the caller checks.
+void router(Device& device, const Router& op);
+
+void router_reference(CpuDevice& cpu, const Router& op);
+std::span<const Version<Router>> router_versions();
+
+}  // namespace hadal::ops

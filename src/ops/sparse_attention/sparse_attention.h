@@ -1,0 +1,54 @@
+// Attention of every head over one shared list of entries (K = V), with a sink in the denominator.
+//
+//   z[e] = scale q[h] . kv[e];   w[e] = exp(z[e]) / (sum_e' exp(z[e']) + exp(sink[h]));   o[h] = sum_e w[e] kv[e]
+//
+// A token sees a range of window rows (oldest first), then compressed entries: the chosen ones in ascending order, or
+// the first n. The sink has no value and is not scaled. Source: sparse_attn of the release's kernel.py, with its key
+// order; the maximum is taken over keys and sink.
+#pragma once
+
+#include "device/device.h"
+#include "ops/kv_rows/kv_rows.h"
+#include "ops/versions.h"
+
+namespace hadal::ops {
+
+struct SparseAttention {
+  const float* q = nullptr;     // [T, H, D]
+  float* out = nullptr;         // [T, H, D]
+  const float* sink = nullptr;  // [H]
+  int64_t T = 0;
+  int64_t H = 0;
+  int64_t D = 0;  // a multiple of 8
+  int64_t rope_dim = 0;
+  float scale = 0;
+
+  // Window rows: consecutive, row_bytes apart, in `format`. Token t sees [window_begin[t], window_begin[t] + window_n[t]).
+  const std::byte* window = nullptr;
+  int64_t window_row_bytes = 0;
+  KvFormat format = KvFormat::kF32;  // of window and entries
+  const int64_t* window_begin = nullptr;  // [T]
+  const int64_t* window_n = nullptr;      // [T], at least 1
+
+  // Compressed entries. chosen null: token t sees entries [0, n_chosen[t]).
+  PagedRows entries;
+  const int32_t* chosen = nullptr;    // [T, chosen_stride] ascending
+  int64_t chosen_stride = 0;
+  const int64_t* n_chosen = nullptr;  // [T]; null: no compressed entries at all
+
+  std::byte* scratch = nullptr;  // sparse_attention_scratch_bytes(...), aligned to 64
+  int64_t rows_max = 0;          // the largest window_n[t] + n_chosen[t]
+};
+
+// Rows of one token gathered as floats, and the scores of all its heads; for as many tokens as threads.
+int64_t sparse_attention_scratch_bytes(int64_t n_threads, int64_t H, int64_t D, int64_t rows_max);
+
+// Order: dots as linear; maximum, then the sum of exponentials over rows in the order of the list by 16 partial sums,
+// then the weighted sum over rows ascending per channel. Independent of T and threads.
+// Accuracy: within 1e-5 of the reference for |z| <= 100. Cost: per token rows * (row_bytes + 4 H D operations).
+void sparse_attention(Device& device, const SparseAttention& op);
+
+void sparse_attention_reference(CpuDevice& cpu, const SparseAttention& op);
+std::span<const Version<SparseAttention>> sparse_attention_versions();
+
+}  // namespace hadal::ops
