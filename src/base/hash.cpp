@@ -49,4 +49,20 @@ Checksum checksum(std::span<const std::byte> bytes) {
   return {hash.low64, hash.high64};
 }
 
+ChecksumHasher::ChecksumHasher() : state_(XXH3_createState()) {
+  HADAL_CHECK(state_ != nullptr, "no memory for a checksum");
+  XXH3_128bits_reset(static_cast<XXH3_state_t*>(state_));
+}
+
+ChecksumHasher::~ChecksumHasher() { XXH3_freeState(static_cast<XXH3_state_t*>(state_)); }
+
+void ChecksumHasher::update(std::span<const std::byte> bytes) {
+  XXH3_128bits_update(static_cast<XXH3_state_t*>(state_), bytes.data(), bytes.size());
+}
+
+Checksum ChecksumHasher::finish() const {
+  const XXH128_hash_t hash = XXH3_128bits_digest(static_cast<XXH3_state_t*>(state_));
+  return {hash.low64, hash.high64};
+}
+
 }  // namespace hadal

@@ -40,4 +40,19 @@ struct Checksum {
 };
 Checksum checksum(std::span<const std::byte> bytes);
 
+// The same over bytes that come in pieces.
+class ChecksumHasher {
+ public:
+  ChecksumHasher();
+  ~ChecksumHasher();
+  ChecksumHasher(const ChecksumHasher&) = delete;
+  ChecksumHasher& operator=(const ChecksumHasher&) = delete;
+
+  void update(std::span<const std::byte> bytes);
+  Checksum finish() const;
+
+ private:
+  void* state_;
+};
+
 }  // namespace hadal

@@ -1,0 +1,105 @@
+// What the past of a sequence leaves behind: everything that the next token needs, and nothing else.
+//
+// Pages are append-only and shared between forks once full; the tail changes in place and is copied by a fork. A
+// checkpoint is a tail kept at a page border, where no group is half full; truncate goes back to one and returns the
+// tokens to feed again, which give the same bits (docs/state.md).
+//
+// Not thread-safe: one thread owns a state. Full pages are immutable and may be read by the states that share them.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/io.h"
+#include "base/result.h"
+#include "device/buffer.h"
+#include "state/state_layout.h"
+
+namespace hadal {
+
+class SequenceState {
+ public:
+  // An empty sequence. OutOfMemory.
+  static Result<SequenceState> create(std::shared_ptr<const StateLayout> layout);
+
+  SequenceState(SequenceState&&) noexcept = default;
+  SequenceState& operator=(SequenceState&&) noexcept = default;
+
+  const StateLayout& layout() const { return *layout_; }
+  int64_t length() const { return length_; }
+  int32_t token(int64_t i) const;  // 0 <= i < length()
+  std::vector<int32_t> tokens() const;
+
+  // A second sequence with the same past. Shares full pages; copies the tail, the last page and 16 bytes per page.
+  Result<SequenceState> fork() const;
+
+  // Keeps the tail, if length() is a page border and none is kept there yet. Costs layout().checkpoint_bytes.
+  Result<void> keep_checkpoint();
+  std::vector<int64_t> checkpoints() const;  // their lengths, ascending; 0 is always possible and not listed
+
+  // Goes back to the largest checkpoint at or below n (0 <= n <= length()) and returns the tokens from there to n, to
+  // be fed again. truncate(length()) changes nothing.
+  Result<std::vector<int32_t>> truncate(int64_t n);
+
+  // Writes magic, version, identity, tokens, pages, tail, checkpoints and checksum. The format is docs/state.md's.
+  Result<void> save(ByteSink& sink) const;
+  // Reads what save wrote. Corrupt (magic, sizes, checksum), Unsupported (version), Invalid (identity, with both).
+  static Result<SequenceState> restore(std::shared_ptr<const StateLayout> layout, std::span<const std::byte> bytes,
+                                       std::string_view name);
+  uint64_t memory_bytes() const;
+
+  // --- for the forward pass ------------------------------------------------------------------------------------------
+
+  // Appends tokens: their pages exist and their ids are stored afterwards, but length() is still the old one. The
+  // caller writes entries and tail, then commits. Limit beyond the context; OutOfMemory.
+  Result<void> begin_append(std::span<const int32_t> ids);
+  void commit_append(int64_t n);
+
+  // A layer's compressed entries and index keys, addressed through the page table.
+  ops::PagedRows entries(size_t layer) const;
+  ops::PagedRows index_keys(size_t layer) const;
+  std::byte* entry_slot(size_t layer, int64_t j);  // in a page that is not full yet at begin_append
+  std::byte* index_slot(size_t layer, int64_t j);
+  std::byte* window_slot(size_t layer, int64_t position);
+  const std::byte* window_slot(size_t layer, int64_t position) const;
+  float* tail_floats(int64_t offset) { return reinterpret_cast<float*>(tail_.data() + offset); }
+  const float* tail_floats(int64_t offset) const { return reinterpret_cast<const float*>(tail_.data() + offset); }
+
+ private:
+  struct Checkpoint {
+    int64_t length;
+    Buffer tail;  // checkpoint_bytes
+  };
+
+  SequenceState() = default;
+  Result<void> add_page();
+  std::byte* slot(int64_t offset, int64_t rows_per_page, int64_t row_bytes, int64_t j);
+
+  std::shared_ptr<const StateLayout> layout_;
+  int64_t length_ = 0;
+  // Shared because forks and (later) the prefix tree read the same full pages; the last one may be partly filled and
+  // is then this state's own.
+  std::vector<std::shared_ptr<Buffer>> pages_;
+  std::vector<const std::byte*> page_table_;  // pages_[i]->data(), as kernels want it
+  Buffer tail_;
+  std::vector<std::shared_ptr<const Checkpoint>> checkpoints_;  // ascending; shared between forks, immutable
+};
+
+// What the header of a saved state says, without restoring it: for `hadal inspect`. Errors as restore, but identity is
+// not compared.
+struct SavedStateInfo {
+  uint32_t version = 0;
+  std::string identity;
+  int64_t length = 0;
+  int64_t page_tokens = 0;
+  int64_t page_bytes = 0;
+  int64_t tail_bytes = 0;
+  std::vector<int64_t> checkpoints;
+  bool checksum_ok = false;
+};
+Result<SavedStateInfo> inspect_saved_state(std::span<const std::byte> bytes, std::string_view name);
+bool is_saved_state(std::span<const std::byte> bytes);
+
+}  // namespace hadal
