@@ -1,0 +1,195 @@
+#include "forward/forward_pass.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "forward/forward_impl.h"
+#include "ops/embed/embed.h"
+#include "ops/rms_norm/rms_norm.h"
+#include "ops/rope/rope.h"
+
+namespace hadal {
+namespace {
+
+bool same_rope(const RopeDescription& a, const RopeDescription& b) {
+  return a.theta == b.theta && a.original_tokens == b.original_tokens && a.factor == b.factor &&
+         a.beta_fast == b.beta_fast && a.beta_slow == b.beta_slow;
+}
+
+size_t rope_index(const std::vector<RopeDescription>& ropes, const RopeDescription& rope) {
+  for (size_t i = 0; i < ropes.size(); ++i) {
+    if (same_rope(ropes[i], rope)) return i;
+  }
+  return ropes.size();
+}
+
+Rows rows_of(std::span<const SequenceStep> steps) {
+  Rows rows;
+  for (size_t s = 0; s < steps.size(); ++s) {
+    const SequenceStep& step = steps[s];
+    const int64_t position0 = step.state->length();
+    rows.spans.push_back({.state = step.state,
+                          .sequence = s,
+                          .row0 = rows.T(),
+                          .T = static_cast<int64_t>(step.ids.size()),
+                          .position0 = position0});
+    for (size_t i = 0; i < step.ids.size(); ++i) {
+      rows.ids.push_back(step.ids[i]);
+      rows.positions.push_back(position0 + static_cast<int64_t>(i));
+    }
+  }
+  return rows;
+}
+
+Result<void> check_steps(std::span<const SequenceStep> steps, const ForwardOptions& options, int64_t vocab_size) {
+  int64_t T = 0;
+  for (const SequenceStep& step : steps) {
+    HADAL_CHECK(!step.ids.empty(), "a step without tokens");
+    HADAL_CHECK(step.state->layout().options.mtp == options.mtp, "state and pass disagree about the draft layer");
+    for (const int32_t id : step.ids) HADAL_CHECK(id >= 0 && id < vocab_size, "token id", id, "vocabulary", vocab_size);
+    T += static_cast<int64_t>(step.ids.size());
+    const int64_t end = step.state->length() + static_cast<int64_t>(step.ids.size());
+    if (end > options.context_tokens) {
+      return Error{.code = ErrorCode::kLimit,
+                   .what = "the sequence is longer than the context that memory was planned for",
+                   .in = "",
+                   .want = fmt::format("at most {} tokens", options.context_tokens),
+                   .found = fmt::format("{} tokens", end),
+                   .hint = "start with a larger --context"};
+    }
+  }
+  HADAL_CHECK(T <= options.tokens_max, "tokens of a step", T, options.tokens_max);
+  return {};
+}
+
+}  // namespace
+
+const ops::PackedRows& Activations::rounded(ops::ActivationRounding rounding) {
+  ops::PackedRows& packed = packed_[static_cast<size_t>(rounding)];
+  if (packed.data != nullptr) return packed;
+  packed = {.format = ops::row_format(rounding), .T = T_, .groups = groups_, .K = K_, .data = nullptr};
+  switch (rounding) {
+    case ops::ActivationRounding::kNone:
+      if (K_ % 64 == 0) {  // already as PackedRows wants it
+        packed.data = reinterpret_cast<std::byte*>(const_cast<float*>(x_));
+        return packed;
+      }
+      packed.data = workspace_.packed_none;
+      break;
+    case ops::ActivationRounding::kBf16: packed.data = workspace_.packed_bf16; break;
+    case ops::ActivationRounding::kE4m3: packed.data = workspace_.packed_e4m3; break;
+  }
+  ops::pack_rows(device_, {.x = x_, .x_stride = groups_ * K_, .rounding = rounding, .out = packed});
+  return packed;
+}
+
+ForwardPass::ForwardPass(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+ForwardPass::ForwardPass(ForwardPass&&) noexcept = default;
+ForwardPass& ForwardPass::operator=(ForwardPass&&) noexcept = default;
+ForwardPass::~ForwardPass() = default;
+
+const ForwardOptions& ForwardPass::options() const { return impl_->options; }
+
+uint64_t ForwardPass::workspace_bytes(const ModelDescription& description, const ForwardOptions& options, int n_threads) {
+  Workspace ignored;
+  return lay_out_workspace(description, options, n_threads, nullptr, ignored);
+}
+
+Result<ForwardPass> ForwardPass::create(Device& device, const ModelDescription& description, const ModelWeights& weights,
+                                        const ForwardOptions& options) {
+  HADAL_CHECK(!options.mtp || !weights.mtp.empty(), "a draft layer without weights");
+  const int n_threads = as_cpu(device).pool().size();
+  HADAL_ASSIGN(Buffer memory, Buffer::allocate(workspace_bytes(description, options, n_threads)));
+  auto impl = std::make_unique<Impl>(
+      Impl{device, description, weights, options, std::move(memory), Workspace(), {}, {}});
+  lay_out_workspace(description, options, n_threads, impl->memory.data(), impl->workspace);
+  for (const auto* layers : {&description.layers, &description.mtp_layers}) {
+    for (const LayerDescription& layer : *layers) {
+      if (rope_index(impl->ropes, layer.rope) < impl->ropes.size()) continue;
+      impl->ropes.push_back(layer.rope);
+      impl->rope_freqs.push_back(ops::rope_frequencies({.theta = layer.rope.theta,
+                                                        .rope_dim = description.rope_head_dim,
+                                                        .factor = layer.rope.factor,
+                                                        .original_tokens = layer.rope.original_tokens,
+                                                        .beta_fast = layer.rope.beta_fast,
+                                                        .beta_slow = layer.rope.beta_slow}));
+    }
+  }
+  return ForwardPass(std::move(impl));
+}
+
+Result<void> ForwardPass::run(std::span<const SequenceStep> steps, StepObserver& observer) {
+  return impl_->run(steps, observer);
+}
+
+const std::vector<float>& ForwardPass::Impl::freqs_of(const RopeDescription& rope) const {
+  return rope_freqs[rope_index(ropes, rope)];
+}
+
+const float* ForwardPass::Impl::cos_sin_of(const RopeDescription& rope) const {
+  const auto index = static_cast<int64_t>(rope_index(ropes, rope));
+  return workspace.cos_sin + index * options.tokens_max * description.rope_head_dim;
+}
+
+void ForwardPass::Impl::fill_cos_sin(const Rows& rows) {
+  for (size_t r = 0; r < ropes.size(); ++r) {
+    float* out = workspace.cos_sin + static_cast<int64_t>(r) * options.tokens_max * description.rope_head_dim;
+    for (int64_t t = 0; t < rows.T(); ++t) {
+      ops::rope_cos_sin(rope_freqs[r], rows.positions[static_cast<size_t>(t)], out + t * description.rope_head_dim);
+    }
+  }
+}
+
+ops::ActivationRounding ForwardPass::Impl::rounding_for(const Weight& weight) const {
+  const bool is_quantized = weight.dtype == DType::kF8E4M3 || weight.dtype == DType::kF4E2M1;
+  switch (options.mode) {
+    case NumericMode::kExact: return ops::ActivationRounding::kNone;
+    case NumericMode::kPublished:
+      return is_quantized ? ops::ActivationRounding::kE4m3 : ops::ActivationRounding::kNone;
+    case NumericMode::kFast:
+      return weight.dtype == DType::kF32 ? ops::ActivationRounding::kNone : ops::ActivationRounding::kBf16;
+  }
+  return ops::ActivationRounding::kNone;
+}
+
+void ForwardPass::Impl::apply(const Weight& weight, Activations& x, float* y, int64_t y_stride) {
+  ops::linear(device, {.x = x.rounded(rounding_for(weight)), .w = weight, .y = y, .y_stride = y_stride});
+}
+
+Result<void> ForwardPass::Impl::block(size_t layer, const LayerDescription& layer_description,
+                                      const LayerWeights& layer_weights, const Rows& rows, float* streams,
+                                      StepObserver& observer) {
+  enter_sublayer(layer_weights.attn_hc, streams, rows.T());
+  attention(layer, layer_description, layer_weights, rows, observer);
+  leave_sublayer(streams, rows.T());
+  enter_sublayer(layer_weights.ffn_hc, streams, rows.T());
+  HADAL_TRY(feed_forward(layer, layer_description, layer_weights, rows, observer));
+  leave_sublayer(streams, rows.T());
+  return {};
+}
+
+Result<void> ForwardPass::Impl::run(std::span<const SequenceStep> steps, StepObserver& observer) {
+  HADAL_TRY(check_steps(steps, options, description.vocab_size));
+  const Rows rows = rows_of(steps);
+  if (rows.T() == 0) return {};
+  for (const SequenceStep& step : steps) HADAL_TRY(step.state->begin_append(step.ids));
+  fill_cos_sin(rows);
+
+  float* streams = workspace.streams;
+  ops::embed(device, {.table = weights.embed, .ids = rows.ids.data(), .x = streams, .T = rows.T(), .n = description.hc_mult});
+  for (size_t l = 0; l < description.layers.size(); ++l) {
+    HADAL_TRY(block(l, description.layers[l], weights.layers[l], rows, streams, observer));
+    if (!observer.wants_layers()) continue;
+    for (const RowSpan& span : rows.spans) {
+      observer.streams(span.sequence, l, span.position0, span.T, streams + span.row0 * description.hc_mult * description.hidden);
+    }
+  }
+  logits_of(rows, steps, observer);
+  if (options.mtp) HADAL_TRY(draft(rows, steps, observer));
+  for (const SequenceStep& step : steps) step.state->commit_append(static_cast<int64_t>(step.ids.size()));
+  return {};
+}
+
+}  // namespace hadal

@@ -1,0 +1,61 @@
+// Streams in and out of a sublayer (mHC): docs/ARCHITECTURE.md, "The forward pass".
+
+#include "forward/forward_impl.h"
+#include "ops/hc_post/hc_post.h"
+#include "ops/hc_pre/hc_pre.h"
+
+namespace hadal {
+
+void ForwardPass::Impl::enter_sublayer(const MhcWeights& hc, const float* streams, int64_t T) {
+  const int64_t n = description.hc_mult;
+  // float on purpose in every mode: the release computes the mixes in true float.
+  Activations x(device, workspace, streams, T, n * description.hidden);
+  ops::linear(device, {.x = x.rounded(ops::ActivationRounding::kNone),
+                       .w = hc.fn,
+                       .y = workspace.hc_projected,
+                       .y_stride = (2 + n) * n});
+  ops::hc_pre(device, {.x = streams,
+                       .projected = workspace.hc_projected,
+                       .scale = hc.scale.data(),
+                       .base = hc.base.data(),
+                       .u = workspace.sublayer_in,
+                       .post = workspace.hc_post,
+                       .comb = workspace.hc_comb,
+                       .T = T,
+                       .n = n,
+                       .C = description.hidden,
+                       .sinkhorn_iters = description.hc_sinkhorn_iters,
+                       .norm_eps = static_cast<float>(description.rms_norm_eps),
+                       .hc_eps = static_cast<float>(description.hc_eps)});
+}
+
+void ForwardPass::Impl::leave_sublayer(float* streams, int64_t T) {
+  ops::hc_post(device, {.x = streams,
+                        .u = workspace.sublayer_out,
+                        .post = workspace.hc_post,
+                        .comb = workspace.hc_comb,
+                        .T = T,
+                        .n = description.hc_mult,
+                        .C = description.hidden});
+}
+
+void ForwardPass::Impl::collapse_head(const MhcWeights& hc, const float* streams, int64_t T, float* out) {
+  const int64_t n = description.hc_mult;
+  Activations x(device, workspace, streams, T, n * description.hidden);
+  ops::linear(device, {.x = x.rounded(ops::ActivationRounding::kNone), .w = hc.fn, .y = workspace.hc_projected, .y_stride = n});
+  ops::hc_pre(device, {.x = streams,
+                       .projected = workspace.hc_projected,
+                       .scale = hc.scale.data(),
+                       .base = hc.base.data(),
+                       .u = out,
+                       .post = nullptr,
+                       .comb = nullptr,
+                       .T = T,
+                       .n = n,
+                       .C = description.hidden,
+                       .sinkhorn_iters = 1,
+                       .norm_eps = static_cast<float>(description.rms_norm_eps),
+                       .hc_eps = static_cast<float>(description.hc_eps)});
+}
+
+}  // namespace hadal
