@@ -48,6 +48,7 @@ std::optional<DType> parse_dtype(std::string_view name) {
   for (const DTypeInfo& info : kDTypes) {
     if (info.name == name) return info.dtype;
   }
+  if (name == "F4") return DType::kF4E2M1;
   return std::nullopt;
 }
 

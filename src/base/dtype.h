@@ -29,9 +29,9 @@ enum class DType : uint8_t {
   kI16,
 };
 
-std::string_view dtype_name(DType dtype);                       // safetensors' spelling: "BF16", "F8_E4M3", ...
-std::optional<DType> parse_dtype(std::string_view name);        // nothing for an unknown name
-int dtype_bits(DType dtype);                                    // 4 for kF4E2M1
+std::string_view dtype_name(DType dtype);                 // safetensors' spelling: "BF16", "F8_E4M3", ...
+std::optional<DType> parse_dtype(std::string_view name);  // also "F4" for kF4E2M1; nothing for an unknown name
+int dtype_bits(DType dtype);                              // 4 for kF4E2M1
 
 // --- to float, exact -------------------------------------------------------------------------------------------------
 

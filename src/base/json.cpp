@@ -118,18 +118,12 @@ using simdjson::ondemand::json_type;
 // Builds Values from simdjson's On-Demand cursor, which validates as it goes.
 class Builder {
  public:
-  Builder(std::string_view name, int depth_max) : name_(name), depth_max_(depth_max) {}
+  Builder(std::string_view name, const ParseLimits& limits) : name_(name), limits_(limits) {}
 
   template <class Source>
   Result<Value> build(Source&& source, int depth) {
-    if (depth > depth_max_) {
-      return Error{.code = ErrorCode::kLimit,
-                   .what = "JSON is nested too deeply",
-                   .in = name_,
-                   .want = fmt::format("at most {} levels", depth_max_),
-                   .found = "more",
-                   .hint = ""};
-    }
+    if (depth > limits_.depth_max) return beyond("JSON is nested too deeply", "levels", limits_.depth_max);
+    if (++n_values_ > limits_.values_max) return beyond("JSON has too many values", "values", limits_.values_max);
     json_type type{};
     if (auto error = source.type().get(type)) return failed(error);
     switch (type) {
@@ -166,6 +160,16 @@ class Builder {
   }
 
  private:
+  template <class Limit>
+  Error beyond(std::string_view what, std::string_view unit, Limit limit) const {
+    return Error{.code = ErrorCode::kLimit,
+                 .what = std::string(what),
+                 .in = name_,
+                 .want = fmt::format("at most {} {}", limit, unit),
+                 .found = "more",
+                 .hint = ""};
+  }
+
   template <class Source>
   Result<Value> number(Source& source) {
     // Big integers do not fit simdjson's numbers: the text decides, checked against JSON's number grammar.
@@ -250,7 +254,8 @@ class Builder {
   }
 
   std::string name_;
-  int depth_max_;
+  ParseLimits limits_;
+  size_t n_values_ = 0;
 };
 
 }  // namespace
@@ -266,7 +271,7 @@ Result<Value> parse(std::string_view text, std::string_view name, ParseLimits li
   }
   simdjson::padded_string padded(text);
   simdjson::ondemand::parser parser;
-  Builder builder(name, limits.depth_max);
+  Builder builder(name, limits);
   simdjson::ondemand::document document;
   if (auto error = parser.iterate(padded).get(document)) return builder.failed(error);
   Result<Value> value = builder.build(document, 1);

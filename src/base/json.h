@@ -77,10 +77,12 @@ std::string_view kind_name(Value::Kind kind);
 struct ParseLimits {
   size_t bytes_max = size_t{1} << 30;
   int depth_max = 64;
+  size_t values_max = size_t{16} << 20;  // each takes about 100 bytes: fifty times the text of "[0,0,0,...]"
 };
 
 // Parses one JSON text. Corrupt with the byte offset when it is not JSON, not UTF-8, has a duplicate key or anything
-// behind the value; Limit when it is too long or too deep. `name` is the place for messages.
+// behind the value; Limit when it is too long, too deep or has too
+// many values. `name` is the place for messages.
 Result<Value> parse(std::string_view text, std::string_view name, ParseLimits limits = {});
 
 // {"a":1,"b":[true,null]}

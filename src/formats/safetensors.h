@@ -6,7 +6,7 @@
 // used: lengths, offsets, overlaps, gaps, shape times dtype against the bytes, with checked arithmetic.
 #pragma once
 
-#include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -39,6 +39,8 @@ struct TensorToWrite {
   std::string name;
   DType dtype = DType::kF32;
   std::vector<int64_t> shape;
+
+  uint64_t bytes() const;
 };
 
 // The header (length prefix included) of a file with these tensors in this order, padded with spaces so that data

@@ -13,12 +13,12 @@
 namespace hadal {
 
 struct StoredTensor {
-  std::string_view name;           // owned by the checkpoint
+  std::string_view name;  // owned by the checkpoint
   DType dtype = DType::kF32;
-  std::vector<int64_t> shape;      // as stored: FP4 is I8 with half the columns
+  std::vector<int64_t> shape;        // as stored: FP4 is I8 with half the columns
   std::span<const std::byte> bytes;  // mapped; exactly what shape and dtype ask for
-  std::string_view file;           // base name of the file, for messages
-  uint64_t file_offset = 0;        // of the first byte in that file
+  std::string_view file;             // base name of the file, for messages
+  uint64_t file_offset = 0;          // of the first byte in that file
 
   int64_t elements() const {
     int64_t n = 1;

@@ -33,9 +33,9 @@ struct RopeDescription {
 
 struct LayerDescription {
   AttentionKind attention = AttentionKind::kWindow;
-  int compress_ratio = 0;          // tokens per compressed entry; 0 for kWindow
-  bool compress_overlap = false;   // entries also see the group before (ratio 4)
-  RopeDescription rope;            // of everything in the layer
+  int compress_ratio = 0;         // tokens per compressed entry; 0 for kWindow
+  bool compress_overlap = false;  // entries also see the group before (ratio 4)
+  RopeDescription rope;           // of everything in the layer
   RouterKind router = RouterKind::kScore;
 
   // Rows of the compressor's projections per head_dim: 2 with overlap, else 1.
@@ -78,6 +78,11 @@ struct ModelDescription {
   int64_t hc_mult = 0;  // streams
   int64_t hc_sinkhorn_iters = 0;
   double hc_eps = 0;
+
+  // Tile of the FP8 weights' scales as the config announces it (weight_block_size); 0 when it says nothing and the
+  // shapes of the scales decide. How weights are stored, not what the model computes: no part of the identity.
+  int64_t weight_block_rows = 0;
+  int64_t weight_block_cols = 0;
 };
 
 // config.json in the form of the published repository (transformers' keys) or of the official inference code, told

@@ -40,15 +40,15 @@ struct IndexerWeights {
 
 struct LayerWeights {
   MhcWeights attn_hc;
-  Vector attn_norm;  // [hidden]
-  Weight wq_a;       // [q_lora_rank, hidden]
-  Vector q_norm;     // [q_lora_rank]
-  Weight wq_b;       // [n_heads head_dim, q_lora_rank]
-  Weight wkv;        // [head_dim, hidden]
-  Vector kv_norm;    // [head_dim]
-  Vector attn_sink;  // [n_heads]
-  Weight wo_a;       // [o_groups o_lora_rank, n_heads head_dim / o_groups]
-  Weight wo_b;       // [hidden, o_groups o_lora_rank]
+  Vector attn_norm;              // [hidden]
+  Weight wq_a;                   // [q_lora_rank, hidden]
+  Vector q_norm;                 // [q_lora_rank]
+  Weight wq_b;                   // [n_heads head_dim, q_lora_rank]
+  Weight wkv;                    // [head_dim, hidden]
+  Vector kv_norm;                // [head_dim]
+  Vector attn_sink;              // [n_heads]
+  Weight wo_a;                   // [o_groups o_lora_rank, n_heads head_dim / o_groups]
+  Weight wo_b;                   // [hidden, o_groups o_lora_rank]
   CompressorWeights compressor;  // kCsa, kHca
   IndexerWeights indexer;        // kCsa
 
@@ -63,8 +63,8 @@ struct LayerWeights {
 
 struct MtpWeights {
   LayerWeights block;
-  Weight e_proj, h_proj;       // [hidden, hidden]
-  Vector enorm, hnorm, norm;   // [hidden]
+  Weight e_proj, h_proj;      // [hidden, hidden]
+  Vector enorm, hnorm, norm;  // [hidden]
   MhcWeights head_hc;
 };
 

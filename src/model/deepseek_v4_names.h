@@ -1,0 +1,76 @@
+// The tensors of a DeepSeek-V4 checkpoint: what each is called in every naming, its shape, and the member it fills.
+//
+// One row per tensor, so that the namings can be read side by side and a new one is a new column.
+// Sources: headers of the published checkpoints, module names of transformers' deepseek_v4, and the spellings that the
+// release's convert.py accepts from V3-style files.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "model/model_description.h"
+#include "model/weight_set.h"
+
+namespace hadal {
+
+// A size of a tensor as a formula of the description.
+struct Dim {
+  std::string_view formula;  // in the config's words: "num_attention_heads * head_dim"
+  int64_t (*value)(const ModelDescription& d, const LayerDescription& layer);
+};
+using Dims = std::array<const Dim*, 2>;  // the second is null for one axis
+
+// Which layers have the tensor.
+enum class Presence { kAlways, kCompressed, kCsa, kHashRouter, kScoreRouter };
+bool is_present(Presence presence, const LayerDescription& layer);
+
+// The function from an owner to the member that a tensor fills.
+template <class Owner>
+using Slot = std::variant<Weight& (*)(Owner&), Vector& (*)(Owner&), std::span<const int32_t>& (*)(Owner&)>;
+
+// Names stand behind the owner's place ("layers.3.", "mtp.0."; transformers has "model." before it). An empty name says
+// that this naming does not have the tensor.
+template <class Owner>
+struct TensorRow {
+  std::string_view official;
+  std::string_view transformers;
+  std::string_view variant;  // V3's spelling, or an older one of transformers
+  ExpectedTensor::Kind kind;
+  Dims dims;
+  Presence presence;
+  Slot<Owner> slot;
+};
+
+std::span<const TensorRow<ModelWeights>> model_rows();    // names in full
+std::span<const TensorRow<LayerWeights>> layer_rows();    // of trunk and draft layers
+std::span<const TensorRow<MtpWeights>> mtp_rows();        // what a draft layer has beside the layer's
+std::span<const TensorRow<ExpertWeights>> expert_rows();  // names hold {e}; see with_expert()
+
+// "ffn.experts.{e}.w1.weight", 7 -> "ffn.experts.7.w1.weight"
+std::string with_expert(std::string_view name, int64_t expert);
+
+// The sizes that a description asks for, and how they come about ("head_dim x hidden_size").
+struct TensorShape {
+  std::vector<int64_t> sizes;
+  std::string formula;
+
+  static TensorShape of(const Dims& dims, const ModelDescription& d, const LayerDescription& layer);
+};
+
+// transformers keeps the experts of a layer in two tensors of three axes:
+//   mlp.experts.gate_up_proj  [E, 2 moe_inter_dim, hidden]   w1 in the first half of an expert's rows, w3 in the second
+//   mlp.experts.down_proj     [E, hidden, moe_inter_dim]     w2
+struct StackedExperts {
+  std::string_view name;
+  Dims dims;  // of one expert
+  int parts;  // equal blocks of rows, one per member
+  std::array<Weight ExpertWeights::*, 2> members;
+};
+std::span<const StackedExperts> stacked_experts();
+
+}  // namespace hadal

@@ -1,0 +1,178 @@
+#include "model/model_description.h"
+
+#include <fmt/format.h>
+
+#include <bit>
+
+#include "base/hash.h"
+#include "model/description_fields.h"
+
+namespace hadal {
+namespace {
+
+Error out_of_range(std::string_view name, std::string key, std::string want, std::string found) {
+  return Error{.code = ErrorCode::kInvalid,
+               .what = "config value is out of range",
+               .in = fmt::format("{}: {}", name, key),
+               .want = std::move(want),
+               .found = std::move(found),
+               .hint = ""};
+}
+
+template <class Number>
+Result<void> check_field(const ModelDescription& d, const DescriptionField<Number>& field, std::string_view name) {
+  const Number v = d.*field.member;
+  // Written so that NaN is refused.
+  if (v >= field.min && v <= field.max) return {};
+  return out_of_range(name, field.label(), fmt::format("{} to {}", field.min, field.max), fmt::format("{}", v));
+}
+
+Result<void> check_rope(const RopeDescription& rope, const std::string& in) {
+  struct Check {
+    std::string_view key;
+    double value, min, max;
+  };
+  const Check checks[] = {
+      {"rope theta", rope.theta, 1.0, 1e12},
+      {"rope factor", rope.factor, 1.0, 1e6},
+      {"rope original_max_position_embeddings", static_cast<double>(rope.original_tokens), 0, kContextTokensMax},
+      {"rope beta_slow", rope.beta_slow, 1e-6, 1e6},
+      {"rope beta_fast", rope.beta_fast, rope.beta_slow, 1e6},
+  };
+  for (const Check& check : checks) {
+    if (check.value >= check.min && check.value <= check.max) continue;
+    return out_of_range(in, std::string(check.key), fmt::format("{} to {}", check.min, check.max),
+                        fmt::format("{}", check.value));
+  }
+  return {};
+}
+
+Result<void> check_layer(const LayerDescription& layer, const std::string& in) {
+  const bool is_compressed = layer.attention != AttentionKind::kWindow;
+  const int64_t min = is_compressed ? 1 : 0;
+  const int64_t max = is_compressed ? kCompressRatioMax : 0;
+  if (layer.compress_ratio < min || layer.compress_ratio > max) {
+    return out_of_range(in, "compress_ratios", fmt::format("{} to {}", min, max),
+                        fmt::format("{}", layer.compress_ratio));
+  }
+  return check_rope(layer.rope, in);
+}
+
+bool has_csa(const ModelDescription& d) {
+  for (const LayerDescription& layer : d.layers) {
+    if (layer.attention == AttentionKind::kCsa) return true;
+  }
+  return false;
+}
+
+// What one key says against another.
+struct Contradiction {
+  bool is_there;
+  std::string_view key;
+  std::string want;
+  int64_t found;
+};
+
+Result<void> check_contradictions(const ModelDescription& d, std::string_view name) {
+  const bool csa = has_csa(d);
+  const int64_t layers = static_cast<int64_t>(d.layers.size() + d.mtp_layers.size());
+  const Contradiction contradictions[] = {
+      {d.n_experts_per_token > d.n_routed_experts, "num_experts_per_tok",
+       fmt::format("at most n_routed_experts = {}", d.n_routed_experts), d.n_experts_per_token},
+      {d.n_heads % d.o_groups != 0, "num_attention_heads", fmt::format("a multiple of o_groups = {}", d.o_groups),
+       d.n_heads},
+      {d.rope_head_dim % 2 != 0, "qk_rope_head_dim", "an even number: channels turn in pairs", d.rope_head_dim},
+      {d.rope_head_dim > d.head_dim, "qk_rope_head_dim", fmt::format("at most head_dim = {}", d.head_dim),
+       d.rope_head_dim},
+      {csa && d.rope_head_dim > d.index_head_dim, "qk_rope_head_dim",
+       fmt::format("at most index_head_dim = {}", d.index_head_dim), d.rope_head_dim},
+      {csa && !std::has_single_bit(static_cast<uint64_t>(d.index_head_dim)), "index_head_dim",
+       "a power of two: the indexer applies a Hadamard transform", d.index_head_dim},
+      {d.n_routed_experts * layers > kExpertsTotalMax, "n_routed_experts",
+       fmt::format("at most {} in all {} layers together", kExpertsTotalMax, layers), d.n_routed_experts},
+  };
+  for (const Contradiction& c : contradictions) {
+    if (!c.is_there) continue;
+    return Error{.code = ErrorCode::kInvalid,
+                 .what = "config contradicts itself",
+                 .in = fmt::format("{}: {}", name, c.key),
+                 .want = c.want,
+                 .found = fmt::format("{}", c.found),
+                 .hint = ""};
+  }
+  return {};
+}
+
+json::Value rope_to_json(const RopeDescription& rope) {
+  json::Value out = json::Value::object();
+  out.set("theta", json::Value::number(rope.theta));
+  out.set("factor", json::Value::number(rope.factor));
+  out.set("original_max_position_embeddings", json::Value::number(rope.original_tokens));
+  out.set("beta_fast", json::Value::number(rope.beta_fast));
+  out.set("beta_slow", json::Value::number(rope.beta_slow));
+  return out;
+}
+
+json::Value layers_to_json(const std::vector<LayerDescription>& layers) {
+  json::Value out = json::Value::array();
+  for (const LayerDescription& layer : layers) {
+    json::Value item = json::Value::object();
+    item.set("attention", json::Value::string(attention_kind_name(layer.attention)));
+    item.set("compress_ratio", json::Value::number(int64_t{layer.compress_ratio}));
+    item.set("compress_overlap", json::Value::boolean(layer.compress_overlap));
+    item.set("router", json::Value::string(layer.router == RouterKind::kHash ? "hash" : "score"));
+    item.set("rope", rope_to_json(layer.rope));
+    out.push(std::move(item));
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<void> validate(const ModelDescription& d, std::string_view name) {
+  for (const IntField& field : int_fields()) HADAL_TRY(check_field(d, field, name));
+  for (const RealField& field : real_fields()) HADAL_TRY(check_field(d, field, name));
+  const auto n_layers = static_cast<int64_t>(d.layers.size());
+  if (n_layers < 1 || n_layers > kLayersMax) {
+    return out_of_range(name, "num_hidden_layers (n_layers)", fmt::format("1 to {}", kLayersMax),
+                        fmt::format("{}", n_layers));
+  }
+  if (d.mtp_layers.size() > 1) {
+    return Error{.code = ErrorCode::kUnsupported,
+                 .what = "model has more than one draft layer",
+                 .in = fmt::format("{}: num_nextn_predict_layers (n_mtp_layers)", name),
+                 .want = "0 or 1",
+                 .found = fmt::format("{}", d.mtp_layers.size()),
+                 .hint = ""};
+  }
+  for (size_t l = 0; l < d.layers.size(); ++l)
+    HADAL_TRY(check_layer(d.layers[l], fmt::format("{}, layer {}", name, l)));
+  for (const LayerDescription& layer : d.mtp_layers) {
+    const std::string in = fmt::format("{}, draft layer", name);
+    HADAL_TRY(check_layer(layer, in));
+    if (layer.attention != AttentionKind::kWindow || layer.router != RouterKind::kScore) {
+      return out_of_range(in, "compress_ratios", "0: a draft layer has a window only",
+                          fmt::format("{}", layer.compress_ratio));
+    }
+  }
+  return check_contradictions(d, name);
+}
+
+json::Value description_to_json(const ModelDescription& d) {
+  json::Value out = json::Value::object();
+  out.set("family", json::Value::string(d.family));
+  for (const IntField& field : int_fields()) out.set(field.key, json::Value::number(d.*field.member));
+  for (const RealField& field : real_fields()) out.set(field.key, json::Value::number(d.*field.member));
+  out.set("scoring_func", json::Value::string(score_func_name(d.score_func)));
+  out.set("bos_token_id", json::Value::number(int64_t{d.bos_token_id}));
+  out.set("eos_token_id", json::Value::number(int64_t{d.eos_token_id}));
+  out.set("layers", layers_to_json(d.layers));
+  out.set("draft_layers", layers_to_json(d.mtp_layers));
+  return out;
+}
+
+std::string description_identity(const ModelDescription& description) {
+  return to_hex(sha256(json::dump(description_to_json(description))));
+}
+
+}  // namespace hadal

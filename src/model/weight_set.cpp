@@ -1,0 +1,286 @@
+// Binds the tensors of a checkpoint to a description: one walk over the naming tables, then a look at what is left.
+#include "model/weight_set.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/format.h"
+#include "model/deepseek_v4_names.h"
+#include "model/stored_weights.h"
+
+namespace hadal {
+namespace {
+
+// --- names -----------------------------------------------------------------------------------------------------------
+
+constexpr std::string_view kModelPrefix = "model.";
+constexpr std::string_view kDraftPrefix = "mtp.";
+
+bool is_draft(std::string_view name) {
+  if (name.starts_with(kModelPrefix)) name.remove_prefix(kModelPrefix.size());
+  return name.starts_with(kDraftPrefix);
+}
+
+// Published files may repeat the embedding and the head in the draft layers; the release's convert.py drops them.
+bool is_draft_copy(std::string_view name) {
+  return is_draft(name) && (name.find("emb") != std::string_view::npos || name.ends_with("head.weight"));
+}
+
+// X.weight has its scales in X.scale (official) or X.weight_scale_inv (V3, transformers).
+std::vector<std::string> scale_names(std::string_view name) {
+  constexpr std::string_view kWeight = ".weight";
+  std::vector<std::string> names;
+  if (name.ends_with(kWeight)) names.push_back(std::string(name.substr(0, name.size() - kWeight.size())) + ".scale");
+  names.push_back(std::string(name) + "_scale_inv");
+  return names;
+}
+
+// Tensors that only other families have, for the hint of an error. The first row that fits wins.
+struct TellTale {
+  std::string_view part;
+  std::string_view family;
+};
+constexpr TellTale kTellTales[] = {
+    {".engram.", "DeepSeek-V4.1"},
+    {"markov_head.", "DeepSeek-V4 with DSpark's draft module"},
+    {"vision.", "DeepSeek-V4 with vision"},
+    {"indexer.wk.", "DeepSeek-V3.2"},
+    {"kv_a_proj_with_mqa", "DeepSeek-V2 or V3"},
+    {".wkv_a.", "DeepSeek-V3"},
+};
+
+std::string family_hint(const Checkpoint& checkpoint) {
+  for (const TellTale& tale : kTellTales) {
+    for (const StoredTensor& tensor : checkpoint.tensors()) {
+      if (tensor.name.find(tale.part) == std::string_view::npos) continue;
+      return fmt::format("this looks like a checkpoint of {}; config.json says another. `hadal inspect DIR` shows both",
+                         tale.family);
+    }
+  }
+  return "config.json and the weights may belong to different models. `hadal inspect DIR` shows both";
+}
+
+}  // namespace
+
+struct WeightSet::Impl {
+  ModelWeights weights;
+  OwnedNumbers owned;
+  uint64_t mapped_bytes = 0;
+};
+
+namespace {
+
+// --- binding ---------------------------------------------------------------------------------------------------------
+
+// What a binding fills.
+struct Target {
+  ModelWeights& weights;
+  OwnedNumbers& owned;
+};
+
+class Binder {
+ public:
+  Binder(const ModelDescription& description, const Checkpoint& checkpoint, Target target)
+      : d_(description), checkpoint_(checkpoint), target_(target), is_used_(checkpoint.tensors().size(), false) {}
+
+  Result<void> bind() {
+    ModelWeights& weights = target_.weights;
+    for (const TensorRow<ModelWeights>& row : model_rows()) HADAL_TRY(bind_row(row, "", {}, weights));
+    weights.layers.resize(d_.layers.size());
+    for (size_t l = 0; l < d_.layers.size(); ++l) {
+      HADAL_TRY(bind_layer(fmt::format("layers.{}.", l), d_.layers[l], weights.layers[l]));
+    }
+    if (has_drafts()) {
+      weights.mtp.resize(d_.mtp_layers.size());
+      for (size_t s = 0; s < d_.mtp_layers.size(); ++s) {
+        HADAL_TRY(bind_draft(fmt::format("{}{}.", kDraftPrefix, s), d_.mtp_layers[s], weights.mtp[s]));
+      }
+    }
+    return check_leftovers();
+  }
+
+  uint64_t mapped_bytes() const { return mapped_bytes_; }
+
+ private:
+  // A checkpoint may leave out the draft layers that its config announces.
+  bool has_drafts() const {
+    return !d_.mtp_layers.empty() &&
+           std::any_of(checkpoint_.tensors().begin(), checkpoint_.tensors().end(),
+                       [](const StoredTensor& tensor) { return is_draft(tensor.name) && !is_draft_copy(tensor.name); });
+  }
+
+  Result<void> bind_draft(const std::string& prefix, const LayerDescription& layer, MtpWeights& weights) {
+    HADAL_TRY(bind_layer(prefix, layer, weights.block));
+    for (const TensorRow<MtpWeights>& row : mtp_rows()) HADAL_TRY(bind_row(row, prefix, layer, weights));
+    return {};
+  }
+
+  Result<void> bind_layer(const std::string& prefix, const LayerDescription& layer, LayerWeights& weights) {
+    for (const TensorRow<LayerWeights>& row : layer_rows()) {
+      if (is_present(row.presence, layer)) HADAL_TRY(bind_row(row, prefix, layer, weights));
+    }
+    weights.experts.resize(static_cast<size_t>(d_.n_routed_experts));
+    if (find({prefix + std::string(stacked_experts().front().name)}) != nullptr) {
+      for (const StackedExperts& stack : stacked_experts())
+        HADAL_TRY(bind_stack(stack, prefix, layer, weights.experts));
+      return {};
+    }
+    for (size_t e = 0; e < weights.experts.size(); ++e) {
+      for (const TensorRow<ExpertWeights>& row : expert_rows()) {
+        HADAL_TRY(bind_row(row, prefix, layer, weights.experts[e], static_cast<int64_t>(e)));
+      }
+    }
+    return {};
+  }
+
+  template <class Owner>
+  Result<void> bind_row(const TensorRow<Owner>& row, const std::string& prefix, const LayerDescription& layer,
+                        Owner& owner, int64_t expert = 0) {
+    const auto named = [&](std::string_view name) { return name.empty() ? "" : prefix + with_expert(name, expert); };
+    const TensorShape shape = TensorShape::of(row.dims, d_, layer);
+    const StoredTensor* tensor = find({named(row.official), named(row.transformers), named(row.variant)});
+    if (tensor == nullptr) return missing(named(row.official), named(row.transformers), shape);
+    return std::visit([&](auto slot) { return fill(slot(owner), *tensor, shape, row.kind); }, row.slot);
+  }
+
+  Result<void> fill(Weight& weight, const StoredTensor& tensor, const TensorShape& shape, ExpectedTensor::Kind kind) {
+    HADAL_ASSIGN(weight, read(tensor, shape, rules(kind)));
+    return {};
+  }
+
+  Result<void> fill(Vector& vector, const StoredTensor& tensor, const TensorShape& shape, ExpectedTensor::Kind) {
+    HADAL_ASSIGN(vector, read_vector(tensor, shape, target_.owned));
+    return {};
+  }
+
+  Result<void> fill(std::span<const int32_t>& table, const StoredTensor& tensor, const TensorShape& shape,
+                    ExpectedTensor::Kind) {
+    HADAL_ASSIGN(table, read_expert_table(tensor, shape, d_.n_routed_experts, target_.owned));
+    return {};
+  }
+
+  Result<void> bind_stack(const StackedExperts& stack, const std::string& prefix, const LayerDescription& layer,
+                          std::vector<ExpertWeights>& experts) {
+    TensorShape shape = TensorShape::of(stack.dims, d_, layer);
+    const int64_t expert_rows = shape.sizes.front();
+    const int64_t part_rows = expert_rows / stack.parts;
+    shape.sizes.insert(shape.sizes.begin(), d_.n_routed_experts);
+    shape.formula = "n_routed_experts x " + shape.formula;
+
+    const std::string name = prefix + std::string(stack.name);
+    const StoredTensor* tensor = find({name});
+    if (tensor == nullptr) return missing(name, "", shape);
+    MatrixRules matrix_rules = rules(ExpectedTensor::Kind::kExpertMatrix);
+    matrix_rules.slice_rows = part_rows;
+    HADAL_ASSIGN(const Weight all, read(*tensor, shape, matrix_rules));
+    for (size_t e = 0; e < experts.size(); ++e) {
+      for (int part = 0; part < stack.parts; ++part) {
+        const int64_t begin = static_cast<int64_t>(e) * expert_rows + part * part_rows;
+        experts[e].*stack.members[static_cast<size_t>(part)] = all.row_slice(begin, part_rows);
+      }
+    }
+    return {};
+  }
+
+  Result<Weight> read(const StoredTensor& tensor, const TensorShape& shape, const MatrixRules& matrix_rules) {
+    const StoredTensor* scale = needs_scale(tensor) ? find(scale_names(tensor.name)) : nullptr;
+    HADAL_ASSIGN(const Weight weight, read_matrix(tensor, scale, shape, matrix_rules, target_.owned));
+    if (weight.data == tensor.bytes.data()) mapped_bytes_ += tensor.bytes.size();
+    if (scale != nullptr && weight.scale == scale->bytes.data()) mapped_bytes_ += scale->bytes.size();
+    return weight;
+  }
+
+  MatrixRules rules(ExpectedTensor::Kind kind) const {
+    // The routed experts' scales are left to `inspect --verify`: a release has 9 GB of them, and reading those would
+    // break the promise on start-up.
+    return {.block_rows = d_.weight_block_rows,
+            .block_cols = d_.weight_block_cols,
+            .reads_scales = kind != ExpectedTensor::Kind::kExpertMatrix,
+            .slice_rows = 0};
+  }
+
+  // The first of the names that is there, with or without "model." before it; it counts as used.
+  const StoredTensor* find(const std::vector<std::string>& names) {
+    for (const std::string& name : names) {
+      if (name.empty()) continue;
+      const StoredTensor* tensor = checkpoint_.find(name);
+      if (tensor == nullptr) {
+        tensor = checkpoint_.find(name.starts_with(kModelPrefix) ? name.substr(kModelPrefix.size())
+                                                                 : std::string(kModelPrefix) + name);
+      }
+      if (tensor == nullptr) continue;
+      is_used_[static_cast<size_t>(tensor - checkpoint_.tensors().data())] = true;
+      return tensor;
+    }
+    return nullptr;
+  }
+
+  Error missing(const std::string& official, const std::string& transformers, const TensorShape& shape) const {
+    return Error{.code = ErrorCode::kNotFound,
+                 .what = "weight is missing",
+                 .in = fmt::format("{}: \"{}\"", checkpoint_.place(), official),
+                 .want = fmt::format("{}   ({}, from config.json)", format_shape(shape.sizes), shape.formula),
+                 .found = transformers.empty() ? "no such tensor"
+                                               : fmt::format("no such tensor, and no \"{}\" either", transformers),
+                 .hint = ""};
+  }
+
+  Result<void> check_leftovers() const {
+    for (size_t i = 0; i < is_used_.size(); ++i) {
+      const StoredTensor& tensor = checkpoint_.tensors()[i];
+      if (is_used_[i] || is_draft_copy(tensor.name)) continue;
+      // Without draft layers in the description (DSpark's stages are none) the trunk alone is asked for.
+      if (d_.mtp_layers.empty() && is_draft(tensor.name)) continue;
+      return Error{.code = ErrorCode::kInvalid,
+                   .what = "checkpoint has a tensor that the model does not use",
+                   .in = tensor.place(),
+                   .want = "no such tensor",
+                   .found = fmt::format("{} {}", dtype_name(tensor.dtype), format_shape(tensor.shape)),
+                   .hint = ""};
+    }
+    return {};
+  }
+
+  const ModelDescription& d_;
+  const Checkpoint& checkpoint_;
+  Target target_;
+  std::vector<bool> is_used_;  // by place in checkpoint_.tensors()
+  uint64_t mapped_bytes_ = 0;
+};
+
+}  // namespace
+
+WeightSet::WeightSet(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+WeightSet::WeightSet(WeightSet&&) noexcept = default;
+WeightSet& WeightSet::operator=(WeightSet&&) noexcept = default;
+WeightSet::~WeightSet() = default;
+
+Result<WeightSet> WeightSet::bind(const ModelDescription& description, const Checkpoint& checkpoint) {
+  auto impl = std::make_unique<Impl>();
+  Binder binder(description, checkpoint, {impl->weights, impl->owned});
+  if (Result<void> result = binder.bind(); !result.ok()) {
+    Error error = std::move(result).error();
+    const bool is_mismatch = error.code == ErrorCode::kInvalid || error.code == ErrorCode::kNotFound;
+    if (is_mismatch && error.hint.empty()) error.hint = family_hint(checkpoint);
+    return error;
+  }
+  impl->mapped_bytes = binder.mapped_bytes();
+  return WeightSet(std::move(impl));
+}
+
+const ModelWeights& WeightSet::weights() const {
+  return impl_->weights;
+}
+bool WeightSet::has_mtp() const {
+  return !impl_->weights.mtp.empty();
+}
+uint64_t WeightSet::owned_bytes() const {
+  return impl_->owned.bytes();
+}
+uint64_t WeightSet::mapped_bytes() const {
+  return impl_->mapped_bytes;
+}
+
+}  // namespace hadal
