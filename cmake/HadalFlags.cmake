@@ -25,7 +25,8 @@ option(HADAL_WERROR "Warnings are errors" ${werror_default})
 
 find_program(HADAL_CCACHE ccache)
 if(HADAL_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${HADAL_CCACHE})
+  # Paths relative to the source folder: another clone finds what this one compiled.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} ${HADAL_CCACHE})
 endif()
 find_program(HADAL_MOLD mold)
 if(HADAL_MOLD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
@@ -35,9 +36,10 @@ endif()
 add_library(hadal_flags INTERFACE)
 target_include_directories(hadal_flags INTERFACE ${PROJECT_SOURCE_DIR}/src)
 # -ffp-contract=off: a*b+c is fused only where a kernel says so by name, so that results do not depend on the compiler.
+# -fmacro-prefix-map: failed checks name src/..., not a folder of the machine that built.
 target_compile_options(hadal_flags INTERFACE
   -Wall -Wextra -Wshadow -Wconversion -Wnon-virtual-dtor $<$<BOOL:${HADAL_WERROR}>:-Werror>
-  -ffp-contract=off -fno-math-errno)
+  -ffp-contract=off -fno-math-errno -fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # g++ 12 sees overlapping copies in std::string that cannot happen (GCC bug 105651).
   target_compile_options(hadal_flags INTERFACE -Wno-restrict)
