@@ -3,46 +3,18 @@
 #
 # Files named *_avx2.cpp and *_avx512.cpp are compiled for that instruction set and nothing else is: what they hold is
 # chosen at run time (ops/versions.h). They must not include headers with inline functions that other files instantiate.
-
-find_package(Threads REQUIRED)
-find_package(PkgConfig REQUIRED)
-find_package(OpenSSL REQUIRED COMPONENTS Crypto)
-find_package(fmt REQUIRED)
-find_package(simdjson REQUIRED)
-pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)
-pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
-if(HADAL_TESTS)
-  find_package(GTest REQUIRED)
-endif()
-if(HADAL_BENCH)
-  find_package(benchmark REQUIRED)
-endif()
-
-find_program(HADAL_CCACHE ccache)
-if(HADAL_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${HADAL_CCACHE})
-endif()
-find_program(HADAL_MOLD mold)
-if(HADAL_MOLD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  add_link_options(-fuse-ld=mold)
-endif()
-
-add_library(hadal_flags INTERFACE)
-target_include_directories(hadal_flags INTERFACE ${PROJECT_SOURCE_DIR}/src)
-target_compile_options(hadal_flags INTERFACE
-  -Wall -Wextra -Wshadow -Wconversion -Wnon-virtual-dtor -Werror -ffp-contract=off -fno-math-errno)
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  # g++ 12 sees overlapping copies in std::string that cannot happen (GCC bug 105651).
-  target_compile_options(hadal_flags INTERFACE -Wno-restrict)
-endif()
-if(HADAL_SANITIZE)
-  target_compile_options(hadal_flags INTERFACE -fsanitize=${HADAL_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1)
-  target_link_options(hadal_flags INTERFACE -fsanitize=${HADAL_SANITIZE})
-endif()
+#
+# hadal_add_test(NAME PREFIX SOURCES... LIBRARIES...): a GoogleTest binary. ctest knows its tests as PREFIX.Suite.test
+# under the label PREFIX; suites whose name ends in "Slow" have the label "slow" instead.
 
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set(HADAL_AVX2_FLAGS -mavx2 -mfma -mf16c -mbmi2)
-  set(HADAL_AVX512_FLAGS -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vbmi -mavx512bf16 -mfma -mf16c -mbmi2 -mprefer-vector-width=512)
+  set(HADAL_AVX512_FLAGS
+    -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vbmi -mavx512bf16 -mfma -mf16c -mbmi2
+    -mprefer-vector-width=512)
+endif()
+if(HADAL_TESTS)
+  include(GoogleTest)
 endif()
 
 function(hadal_set_isa_flags)
@@ -53,6 +25,25 @@ function(hadal_set_isa_flags)
       set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${HADAL_AVX512_FLAGS}")
     endif()
   endforeach()
+endfunction()
+
+# What test, benchmark and fuzz binaries share: the helpers in tests/, and where the fixtures lie.
+function(hadal_use_fixtures target)
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+  target_compile_definitions(${target} PRIVATE HADAL_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+endfunction()
+
+function(hadal_add_test name prefix)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  hadal_use_fixtures(${name})
+  target_link_libraries(${name} PRIVATE ${ARG_LIBRARIES} hadal_testing rapidcheck GTest::gmock GTest::gtest_main)
+  set(slow_suites "*Slow.*:*Slow/*.*")
+  set(discover TEST_PREFIX ${prefix}. DISCOVERY_TIMEOUT 120)
+  gtest_discover_tests(${name} ${discover} TEST_LIST ${name}_fast TEST_FILTER "-${slow_suites}"
+    PROPERTIES TIMEOUT 600 LABELS ${prefix})
+  gtest_discover_tests(${name} ${discover} TEST_LIST ${name}_slow TEST_FILTER "${slow_suites}"
+    PROPERTIES TIMEOUT 1800 LABELS slow)
 endfunction()
 
 function(hadal_module name)
@@ -78,17 +69,11 @@ function(hadal_module name)
   endif()
 
   if(HADAL_TESTS AND tests)
-    add_executable(${name}_test ${tests})
-    target_include_directories(${name}_test PRIVATE ${PROJECT_SOURCE_DIR}/tests)
-    target_link_libraries(${name}_test PRIVATE hadal_${name} hadal_testing GTest::gmock GTest::gtest_main)
-    target_compile_definitions(${name}_test PRIVATE HADAL_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-    include(GoogleTest)
-    gtest_discover_tests(${name}_test TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 600)
+    hadal_add_test(${name}_test ${name} SOURCES ${tests} LIBRARIES hadal_${name})
   endif()
   if(HADAL_BENCH AND benches)
     add_executable(${name}_bench ${benches})
-    target_include_directories(${name}_bench PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+    hadal_use_fixtures(${name}_bench)
     target_link_libraries(${name}_bench PRIVATE hadal_${name} hadal_testing benchmark::benchmark_main)
-    target_compile_definitions(${name}_bench PRIVATE HADAL_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   endif()
 endfunction()
