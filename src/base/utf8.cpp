@@ -84,6 +84,12 @@ size_t incomplete_suffix(std::string_view text) {
   return 0;
 }
 
+std::string_view front(std::string_view text, size_t bytes_max) {
+  if (text.size() <= bytes_max) return text;
+  text = text.substr(0, bytes_max);
+  return text.substr(0, text.size() - incomplete_suffix(text));
+}
+
 std::string sanitize(std::string_view text) {
   if (is_valid(text)) return std::string(text);
   std::string out;

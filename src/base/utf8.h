@@ -26,6 +26,9 @@ bool is_valid(std::string_view text);
 // How many bytes at the end of text begin a character that is not complete yet (0 to 3): what a stream holds back.
 size_t incomplete_suffix(std::string_view text);
 
+// The front of text that has at most bytes_max bytes and ends at a whole character: for messages that show a text.
+std::string_view front(std::string_view text, size_t bytes_max);
+
 // Broken sequences replaced by U+FFFD.
 std::string sanitize(std::string_view text);
 

@@ -26,6 +26,12 @@ TEST(Utf8, broken_bytes_become_one_replacement_per_maximal_subpart) {
   EXPECT_EQ(sanitize("\xF4\x90\x80\x80"), "\uFFFD\uFFFD\uFFFD\uFFFD");
 }
 
+TEST(Utf8, front_ends_at_a_whole_character) {
+  EXPECT_EQ(front("aé", 3), "aé");
+  EXPECT_EQ(front("aé", 2), "a");
+  EXPECT_EQ(front("é", 1), "");
+}
+
 TEST(Utf8, bytes_that_can_never_become_a_character_are_not_held_back) {
   EXPECT_EQ(incomplete_suffix("\xC0"), 0u);
   EXPECT_EQ(incomplete_suffix("\xED\xA0"), 0u);

@@ -1,7 +1,7 @@
 // Messages to prompt tokens: a closed renderer per model family, never a template from the checkpoint.
 //
-// A prompt is a list of pieces. Template pieces (role markers, tool instructions) are encoded with added tokens
-// recognised; pieces that users or tools control are encoded as plain text, so that "<｜User｜>" typed by a user stays
+// A prompt is a list of pieces. In template pieces (role markers, tool instructions) the spellings of added tokens
+// become those tokens; pieces that users or tools control are plain text, so that "<｜User｜>" typed by a user stays
 // text. Source: encoding/encoding_dsv4.py of the DeepSeek-V4 releases, described in docs/prompt.md.
 #pragma once
 
@@ -36,20 +36,28 @@ struct PromptPiece {
 };
 
 struct Prompt {
-  std::vector<PromptPiece> pieces;  // neighbours differ in is_template
+  std::vector<PromptPiece> pieces;   // neighbours differ in is_template
   bool starts_in_reasoning = false;  // the prompt ends with <think>
-  // Piece index and byte offset after which each message's part is complete: where a prefix cache may cut.
-  std::vector<size_t> message_ends;  // byte offsets into text()
+  // For each message the offset into text() at which it and all before it are complete, in front of the header of the
+  // reply: where a prefix cache may cut. Never decreases; a message that renders as nothing ends where the one before
+  // it does.
+  std::vector<size_t> message_ends;
 
   std::string text() const;  // all pieces joined
 };
 
-// Renders a conversation in V4's encoding. Errors: Invalid (unknown task, empty developer content, low effort in the
-// preview generation, arguments that are JSON but no object, conversation that ends in a system message), naming the
-// message by index.
+// Renders a conversation in V4's encoding. Arguments of a call that are no JSON object are shown to the model as one
+// string parameter `arguments`. Errors: Invalid, naming the message by index (no message, unknown task, empty developer
+// content, tool without `function`, conversation that ends in a system message) or `reasoning_effort` (low effort in
+// the preview generation).
 Result<Prompt> render_v4_prompt(std::span<const Message> messages, const PromptOptions& options);
 
-// Template pieces with added tokens recognised, user pieces as text.
+// Added tokens come from template pieces only. Between them, text is encoded across the borders of pieces: a prompt
+// without spelled-out markers in its contents gives the ids that the reference tokenizer gives for text().
 std::vector<TokenId> encode_prompt(const Tokenizer& tokenizer, const Prompt& prompt);
+
+// For each of prompt.message_ends how many of ids = encode_prompt(...) lie wholly before it: a token that reaches over
+// the border (a user's full stop and the blank line behind it) is not counted. O(ids).
+std::vector<size_t> message_end_tokens(const Tokenizer& tokenizer, const Prompt& prompt, std::span<const TokenId> ids);
 
 }  // namespace hadal

@@ -1,0 +1,35 @@
+// The fixed texts of V4's prompt encoding, byte for byte.
+//
+// Source: encoding/encoding_dsv4.py of DeepSeek-V4-Pro and -Flash (preview) and of DeepSeek-V4-Flash-0731. The bars of
+// markers are U+FF5C and the separators U+2581, never ASCII. v4_literals_test.cpp holds lengths and hashes.
+#pragma once
+
+#include <string_view>
+
+namespace hadal::v4 {
+
+inline constexpr std::string_view kBos = "<｜begin▁of▁sentence｜>";
+inline constexpr std::string_view kEos = "<｜end▁of▁sentence｜>";
+inline constexpr std::string_view kUser = "<｜User｜>";
+inline constexpr std::string_view kAssistant = "<｜Assistant｜>";
+inline constexpr std::string_view kLatestReminder = "<｜latest_reminder｜>";
+inline constexpr std::string_view kThink = "<think>";
+inline constexpr std::string_view kEndThink = "</think>";
+// The token inside tool markup; `<`, tag names and `>` around it are ordinary text.
+inline constexpr std::string_view kDsml = "｜DSML｜";
+
+// The token that asks for a task ("title" -> "<｜title｜>"); empty for an unknown task.
+std::string_view task_token(std::string_view task);
+
+// Put in front of the prompt by effort: the preview's "max" is the 0731 release's "high".
+extern const std::string_view kEffortAbsoluteMaximum;  // prefix A
+extern const std::string_view kEffortBeyondMaximum;    // prefix B
+
+// Around the tool schemas, one JSON object a line.
+extern const std::string_view kToolsHead;
+extern const std::string_view kToolsTail;
+
+// In front of the response format's JSON.
+extern const std::string_view kResponseFormatHead;
+
+}  // namespace hadal::v4

@@ -1,0 +1,276 @@
+// Renders a conversation in V4's encoding: BOS, then turn by turn.
+//
+//   system           content, TOOLS, RESPFMT                       no marker of its own
+//   user, developer  <｜User｜> content ...
+//   assistant        reasoning </think> content CALLS EOS
+//
+// The header of the reply, <｜Assistant｜> with <think> or </think>, belongs to the turn before it. Source:
+// render_message and encode_messages of encoding/encoding_dsv4.py. Nothing is escaped: what a user types cannot become
+// a marker because it is written as content (prompt_writer.h), not because of its characters.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "prompt/prompt_encoding.h"
+#include "prompt/prompt_writer.h"
+#include "prompt/v4_literals.h"
+#include "prompt/v4_turns.h"
+
+namespace hadal {
+namespace {
+
+using v4::Turn;
+
+Error invalid(std::string what, size_t i_message, std::string_view field, std::string want, std::string found) {
+  return Error{.code = ErrorCode::kInvalid,
+               .what = std::move(what),
+               .in = fmt::format("messages[{}]{}", i_message, field),
+               .want = std::move(want),
+               .found = std::move(found),
+               .hint = ""};
+}
+
+// The text that stands for the effort in front of the conversation; may be empty.
+Result<std::string_view> effort_prefix(const PromptOptions& options) {
+  const bool is_preview = options.generation == PromptGeneration::kV4Preview;
+  if (is_preview && options.effort == ReasoningEffort::kLow) {
+    return Error{.code = ErrorCode::kInvalid,
+                 .what = "reasoning effort is unknown to this model",
+                 .in = "reasoning_effort",
+                 .want = "none, high or max",
+                 .found = "low",
+                 .hint = "effort low came with the releases of July 2026; leave it out for this checkpoint"};
+  }
+  if (options.thinking != ThinkingMode::kThinking) return std::string_view();
+  switch (options.effort) {
+    case ReasoningEffort::kNone:
+    case ReasoningEffort::kLow:
+      return std::string_view();
+    case ReasoningEffort::kHigh:
+      return is_preview ? std::string_view() : v4::kEffortAbsoluteMaximum;
+    case ReasoningEffort::kMax:
+      return is_preview ? v4::kEffortAbsoluteMaximum : v4::kEffortBeyondMaximum;
+  }
+  return std::string_view();
+}
+
+class V4Renderer {
+ public:
+  V4Renderer(std::span<const Message> messages, const PromptOptions& options)
+      : messages_(messages), is_thinking_(options.thinking == ThinkingMode::kThinking) {
+    const bool has_tools = std::ranges::any_of(messages, [](const Message& m) { return !m.tools.items().empty(); });
+    drops_reasoning_ = options.drop_thinking && !has_tools;
+    turns_ = v4::turns_of(messages);
+    if (is_thinking_ && drops_reasoning_) v4::drop_earlier_developers(turns_);
+    last_user_ = v4::last_user_turn(turns_);
+    message_ends_.assign(messages.size(), 0);
+  }
+
+  Result<Prompt> render(bool add_bos, std::string_view prefix) {
+    HADAL_TRY(check());
+    if (add_bos) out_.markup(v4::kBos);
+    out_.markup(prefix);
+    for (size_t i = 0; i < turns_.size(); ++i) {
+      HADAL_TRY(render_turn(i));
+      render_transition(i);
+    }
+    Prompt prompt;
+    prompt.starts_in_reasoning = out_.ends_with_markup(v4::kThink);
+    prompt.pieces = out_.take();
+    // A message that was dropped, or sorted before an earlier one, ends where the messages before it end.
+    size_t end = 0;
+    for (const size_t message_end : message_ends_) prompt.message_ends.push_back(end = std::max(end, message_end));
+    return prompt;
+  }
+
+ private:
+  Result<void> check() const {
+    if (messages_.empty()) {
+      return Error{.code = ErrorCode::kInvalid,
+                   .what = "conversation is empty",
+                   .in = "messages",
+                   .want = "at least one message",
+                   .found = "none",
+                   .hint = ""};
+    }
+    for (size_t i = 0; i < messages_.size(); ++i) {
+      const std::string& task = messages_[i].task;
+      if (!task.empty() && v4::task_token(task).empty()) {
+        return invalid("unknown task", i, ".task", "action, query, authority, domain, title or read_url",
+                       json::quote(task.substr(0, 40)));
+      }
+    }
+    // Nothing would follow it: no header for the reply, and no marker that says where the system text ends.
+    if (turns_.back().role == Role::kSystem && turns_.back().task.empty()) {
+      return invalid("conversation ends in a system message", turns_.back().messages.back(), "",
+                     "a user message or a tool result at the end", "system");
+    }
+    return {};
+  }
+
+  Result<void> render_turn(size_t i) {
+    const Turn& turn = turns_[i];
+    const size_t i_message = turn.messages.front();
+    const Message& message = messages_[i_message];
+    switch (turn.role) {
+      case Role::kSystem:
+        HADAL_TRY(render_system(i_message));
+        break;
+      case Role::kDeveloper:
+        if (message.text().empty()) {
+          return invalid("developer message is empty", i_message, ".content", "text", "nothing");
+        }
+        out_.markup(v4::kUser);
+        HADAL_TRY(render_system(i_message));
+        break;
+      case Role::kUser:
+        render_user(turn);
+        break;
+      case Role::kLatestReminder:
+        out_.markup(v4::kLatestReminder);
+        out_.content(message.text());
+        break;
+      case Role::kAssistant:
+        render_assistant(i);
+        break;
+      case Role::kTool:
+        break;  // merged into a user turn
+    }
+    message_ends_[turn.messages.back()] = out_.bytes();
+    return {};
+  }
+
+  // Content, then what the model may call and how it must answer. Developer messages look the same behind <｜User｜>.
+  Result<void> render_system(size_t i_message) {
+    const Message& message = messages_[i_message];
+    out_.content(message.text());
+    const json::Array& tools = message.tools.items();
+    if (!tools.empty()) {
+      out_.markup("\n\n");
+      out_.markup(v4::kToolsHead);
+      for (size_t i = 0; i < tools.size(); ++i) {
+        const json::Value* function = tools[i].find("function");
+        if (!function)
+          return invalid("tool has no function", i_message, fmt::format(".tools[{}]", i), "function", "none");
+        if (i > 0) out_.markup("\n");
+        out_.content(json::dump_python(*function));
+      }
+      out_.markup(v4::kToolsTail);
+    }
+    if (has_content(message.response_format)) {
+      out_.markup("\n\n");
+      out_.markup(v4::kResponseFormatHead);
+      out_.content(json::dump_python(message.response_format));
+    }
+    return {};
+  }
+
+  // Python's idea of a value that is there: the release's encoder asks `if response_format:`.
+  static bool has_content(const json::Value& value) {
+    switch (value.kind()) {
+      case json::Value::Kind::kNull:
+        return false;
+      case json::Value::Kind::kBool:
+        return value.as_bool();
+      case json::Value::Kind::kNumber:
+        return value.as_double() != 0.0;
+      case json::Value::Kind::kString:
+        return !value.as_string().empty();
+      case json::Value::Kind::kArray:
+        return !value.items().empty();
+      case json::Value::Kind::kObject:
+        return !value.members().empty();
+    }
+    return false;
+  }
+
+  void render_user(const Turn& turn) {
+    out_.markup(v4::kUser);
+    for (const size_t i_message : turn.messages) {
+      if (i_message != turn.messages.front()) out_.markup("\n\n");
+      const Message& message = messages_[i_message];
+      const bool is_result = message.role == Role::kTool;
+      if (is_result) out_.markup("<tool_result>");
+      out_.content(message.text());
+      if (is_result) out_.markup("</tool_result>");
+      message_ends_[i_message] = out_.bytes();
+    }
+  }
+
+  void render_assistant(size_t i) {
+    const Message& message = messages_[turns_[i].messages.front()];
+    const bool answers_task = i > 0 && !turns_[i - 1].task.empty();
+    if (is_thinking_ && !answers_task && (!drops_reasoning_ || static_cast<ptrdiff_t>(i) > last_user_)) {
+      out_.content(message.reasoning_content);
+      out_.markup(v4::kEndThink);
+    }
+    out_.content(message.text());
+    if (!message.tool_calls.empty()) {
+      out_.markup("\n\n<｜DSML｜tool_calls>\n");
+      for (const ToolCall& call : message.tool_calls) render_call(call);
+      out_.markup("</｜DSML｜tool_calls>");
+    }
+    if (!message.wo_eos) out_.markup(v4::kEos);
+  }
+
+  void render_call(const ToolCall& call) {
+    out_.markup("<｜DSML｜invoke name=\"");
+    out_.content(call.name);
+    out_.markup("\">\n");
+    // Arguments that are no JSON object are what a model once wrote, sent back by the client: they are shown to it as
+    // they are. The release's encoder does so for text that is no JSON, and fails for JSON that is no object.
+    Result<json::Value> arguments = json::parse(call.arguments, "arguments");
+    if (!arguments.ok() || !arguments->is_object()) {
+      render_parameter("arguments", json::Value::string(call.arguments));
+    } else {
+      for (const auto& [key, value] : arguments->members()) render_parameter(key, value);
+      if (arguments->members().empty()) out_.markup("\n");
+    }
+    out_.markup("</｜DSML｜invoke>\n");
+  }
+
+  void render_parameter(std::string_view key, const json::Value& value) {
+    out_.markup("<｜DSML｜parameter name=\"");
+    out_.content(key);
+    out_.markup(value.is_string() ? "\" string=\"true\">" : "\" string=\"false\">");
+    out_.content(value.is_string() ? value.as_string() : json::dump_python(value));
+    out_.markup("</｜DSML｜parameter>\n");
+  }
+
+  // What stands between turn i and the next one, or asks for the reply: a task's token, or the assistant's header.
+  void render_transition(size_t i) {
+    if (i + 1 < turns_.size()) {
+      const Role next = turns_[i + 1].role;
+      if (next != Role::kAssistant && next != Role::kLatestReminder) return;
+    }
+    const Turn& turn = turns_[i];
+    if (turn.task == "action") {
+      out_.markup(v4::kAssistant);
+      out_.markup(is_thinking_ ? v4::kThink : v4::kEndThink);
+      out_.markup(v4::task_token(turn.task));
+    } else if (!turn.task.empty()) {
+      out_.markup(v4::task_token(turn.task));
+    } else if (turn.role == Role::kUser || turn.role == Role::kDeveloper) {
+      const bool may_reason = !drops_reasoning_ || static_cast<ptrdiff_t>(i) >= last_user_;
+      out_.markup(v4::kAssistant);
+      out_.markup(is_thinking_ && may_reason ? v4::kThink : v4::kEndThink);
+    }
+  }
+
+  std::span<const Message> messages_;
+  bool is_thinking_ = false;
+  bool drops_reasoning_ = false;  // in thinking mode, turns before the last user turn lose their reasoning
+  std::vector<Turn> turns_;
+  ptrdiff_t last_user_ = -1;
+  PromptWriter out_;
+  std::vector<size_t> message_ends_;
+};
+
+}  // namespace
+
+Result<Prompt> render_v4_prompt(std::span<const Message> messages, const PromptOptions& options) {
+  HADAL_ASSIGN(const std::string_view prefix, effort_prefix(options));
+  return V4Renderer(messages, options).render(options.add_bos, prefix);
+}
+
+}  // namespace hadal
