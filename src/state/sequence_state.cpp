@@ -77,6 +77,14 @@ Result<void> SequenceState::keep_checkpoint() {
   return {};
 }
 
+void SequenceState::thin_checkpoints(int64_t spacing_tokens, size_t recent) {
+  const size_t n_old = checkpoints_.size() - std::min(recent, checkpoints_.size());
+  const auto old_end = checkpoints_.begin() + static_cast<std::ptrdiff_t>(n_old);
+  const auto kept_end = std::remove_if(checkpoints_.begin(), old_end,
+                                       [&](const auto& c) { return c->length % spacing_tokens != 0; });
+  checkpoints_.erase(kept_end, old_end);
+}
+
 std::vector<int64_t> SequenceState::checkpoints() const {
   std::vector<int64_t> lengths;
   for (const auto& checkpoint : checkpoints_) lengths.push_back(checkpoint->length);

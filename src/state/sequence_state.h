@@ -37,6 +37,8 @@ class SequenceState {
 
   // Keeps the tail, if length() is a page border and none is kept there yet. Costs layout().checkpoint_bytes.
   Result<void> keep_checkpoint();
+  // Drops kept tails except the last `recent` ones and those at multiples of `spacing_tokens`.
+  void thin_checkpoints(int64_t spacing_tokens, size_t recent);
   std::vector<int64_t> checkpoints() const;  // their lengths, ascending; 0 is always possible and not listed
 
   // Goes back to the largest checkpoint at or below n (0 <= n <= length()) and returns the tokens from there to n, to

@@ -1,0 +1,34 @@
+// Options that every command with a model has, and how a name becomes a loaded model.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "engine/engine.h"
+
+namespace CLI {
+class App;
+}
+
+namespace hadal::cli {
+
+struct ModelOptions {
+  std::string model;  // folder or .safetensors file; empty: the embedded model
+  std::string mode = "fast";
+  std::string cpu;  // "", "portable", "avx2", "avx512"
+  std::string kv;   // "", "f32", "bf16", "fp8"
+  int threads = 0;
+  bool pin = false;
+  int64_t context = 0;
+  int64_t chunk = 512;
+
+  // Adds MODEL as a positional (optional when has_default) and --mode, --threads, --pin, --context, --chunk, --kv, --cpu.
+  void add_to(CLI::App& command, bool has_default);
+
+  Result<std::shared_ptr<const LoadedModel>> load() const;
+  // Names checked, translated; the description decides which layouts are possible.
+  Result<EngineOptions> engine_options(const ModelDescription& description) const;
+};
+
+}  // namespace hadal::cli

@@ -1,0 +1,58 @@
+#include "device/cpu/host_memory.h"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/io.h"
+
+namespace hadal {
+namespace {
+
+// The number behind `key` in a /proc file ("MemAvailable:   12345 kB"), times 1024.
+uint64_t kilobytes_of(const std::string& text, std::string_view key) {
+  const size_t at = text.find(key);
+  if (at == std::string::npos) return 0;
+  const size_t digits = text.find_first_of("0123456789", at);
+  if (digits == std::string::npos) return 0;
+  uint64_t value = 0;
+  std::from_chars(text.data() + digits, text.data() + text.size(), value);
+  return value * 1024;
+}
+
+std::string read_proc(const char* path) {
+  // /proc files report size 0: read until the end, but never much.
+  Result<std::string> text = read_file(path, 1 << 20);
+  return text.ok() ? *text : std::string();
+}
+
+std::optional<uint64_t> control_group_number(const char* path) {
+  const std::string text = read_proc(path);
+  uint64_t value = 0;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
+  (void)end;
+  if (ec != std::errc()) return std::nullopt;  // "max" or no such file
+  return value;
+}
+
+}  // namespace
+
+HostMemory host_memory() {
+  const std::string info = read_proc("/proc/meminfo");
+  HostMemory memory{.total_bytes = kilobytes_of(info, "MemTotal:"), .available_bytes = kilobytes_of(info, "MemAvailable:")};
+  const std::optional<uint64_t> limit = control_group_number("/sys/fs/cgroup/memory.max");
+  const std::optional<uint64_t> used = control_group_number("/sys/fs/cgroup/memory.current");
+  if (limit && used) {
+    memory.total_bytes = std::min(memory.total_bytes, *limit);
+    memory.available_bytes = std::min(memory.available_bytes, *limit - std::min(*limit, *used));
+  }
+  return memory;
+}
+
+uint64_t resident_bytes() { return kilobytes_of(read_proc("/proc/self/status"), "VmRSS:"); }
+
+uint64_t peak_resident_bytes() { return kilobytes_of(read_proc("/proc/self/status"), "VmHWM:"); }
+
+}  // namespace hadal

@@ -1,0 +1,20 @@
+// How much memory the host has for us.
+#pragma once
+
+#include <cstdint>
+
+namespace hadal {
+
+struct HostMemory {
+  uint64_t total_bytes = 0;      // of the machine, or of the control group when that is less
+  uint64_t available_bytes = 0;  // free, or held by caches that would give way
+};
+
+// From /proc/meminfo and the control group's memory.max; zeros when neither can be read.
+HostMemory host_memory();
+
+// Resident memory of this process, now and at its largest so far.
+uint64_t resident_bytes();
+uint64_t peak_resident_bytes();
+
+}  // namespace hadal

@@ -1,0 +1,287 @@
+#include "engine/engine.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "device/cpu/host_memory.h"
+
+namespace hadal {
+namespace {
+
+// Without a wish: long enough for a chat, small enough for every machine.
+constexpr int64_t kDefaultContextTokens = 4096;
+
+// Tails kept besides the spaced ones: the ends of the last prompts, where a conversation is edited or branches.
+constexpr size_t kRecentCheckpoints = 4;
+
+struct Sequence {
+  explicit Sequence(SequenceState s) : state(std::move(s)) {}
+
+  SequenceState state;
+  std::deque<int32_t> queue;
+  // Of the queued tokens: logits of all, or of the last, or none. A later submission's wish counts from its first token.
+  std::deque<bool> wants_logits;
+  int64_t prompt_border = 0;  // last page border of the last submission of more than one token
+  bool is_broken = false;
+
+  int64_t queued() const { return static_cast<int64_t>(queue.size()); }
+};
+
+Result<EngineOptions> with_defaults(const LoadedModel& model, EngineOptions options) {
+  const int64_t context_max = model.description.context_tokens_max;
+  if (options.context_tokens == 0) options.context_tokens = std::min(kDefaultContextTokens, context_max);
+  if (options.context_tokens < 1 || options.context_tokens > context_max) {
+    return Error{.code = ErrorCode::kLimit,
+                 .what = "the context is outside the model's range",
+                 .in = "--context",
+                 .want = fmt::format("1 to {} tokens (max_position_embeddings of config.json)", context_max),
+                 .found = fmt::format("{}", options.context_tokens),
+                 .hint = ""};
+  }
+  if (options.chunk_tokens < 1 || options.chunk_tokens > 65536) {
+    return Error{.code = ErrorCode::kLimit,
+                 .what = "the chunk is outside its range",
+                 .in = "--chunk",
+                 .want = "1 to 65536 tokens",
+                 .found = fmt::format("{}", options.chunk_tokens),
+                 .hint = ""};
+  }
+  options.chunk_tokens = std::min(options.chunk_tokens, options.context_tokens);
+  if (options.n_threads <= 0) options.n_threads = available_processors();
+  options.mtp = options.mtp && model.weights.has_mtp();
+  if (!options.state) options.state = default_state_options(model.description, options.mode);
+  options.state->mtp = options.mtp;
+  return options;
+}
+
+ForwardOptions forward_options(const EngineOptions& options) {
+  return {.mode = options.mode,
+          .tokens_max = options.chunk_tokens,
+          .context_tokens = options.context_tokens,
+          .mtp = options.mtp,
+          .wants_scores = options.wants_scores};
+}
+
+Plan plan_of(const LoadedModel& model, const EngineOptions& options, const StateLayout& layout) {
+  const WeightBytes weights = weight_bytes(model.weights.weights());
+  const HostMemory host = host_memory();
+  return make_plan({.program_bytes = resident_bytes(),
+                    .expert_bytes = weights.experts,
+                    .other_weight_bytes = weights.others,
+                    .owned_weight_bytes = model.weights.owned_bytes(),
+                    .tokenizer_bytes = model.tokenizer ? model.tokenizer->memory_bytes() : 0,
+                    .workspace_bytes =
+                        ForwardPass::workspace_bytes(model.description, forward_options(options), options.n_threads),
+                    .state_bytes = layout.state_bytes(options.context_tokens,
+                                                      options.context_tokens / options.checkpoint_spacing_tokens + static_cast<int64_t>(kRecentCheckpoints)),
+                    .context_tokens = options.context_tokens,
+                    .sequences = options.sequences,
+                    .available_bytes = host.available_bytes});
+}
+
+// Hands a pass's results on under the ids of the engine.
+class Forwarding final : public StepObserver {
+ public:
+  Forwarding(EngineObserver& observer, const std::vector<SequenceId>& ids) : observer_(observer), ids_(ids) {}
+  void logits(size_t sequence, int64_t position, std::span<const float> logits) override {
+    observer_.logits(ids_[sequence], position, logits);
+  }
+
+ private:
+  EngineObserver& observer_;
+  const std::vector<SequenceId>& ids_;
+};
+
+}  // namespace
+
+struct Engine::Impl {
+  std::shared_ptr<const LoadedModel> model;
+  EngineOptions options;
+  Plan plan;
+  std::unique_ptr<CpuDevice> device;
+  std::shared_ptr<const StateLayout> layout;
+  std::optional<ForwardPass> pass;
+  std::map<SequenceId, Sequence> sequences;
+  SequenceId next_id = 1;
+  SequenceId last_served = 0;
+
+  Sequence& at(SequenceId id) {
+    const auto found = sequences.find(id);
+    HADAL_CHECK(found != sequences.end(), "no sequence", id);
+    return found->second;
+  }
+
+  SequenceId add(SequenceState state) {
+    const SequenceId id = next_id++;
+    sequences.emplace(id, Sequence(std::move(state)));
+    return id;
+  }
+
+  // How many queued tokens of a sequence run next: to the next border that is to be kept, if one lies ahead.
+  int64_t chunk_of(const Sequence& sequence, int64_t room) const {
+    const int64_t begin = sequence.state.length();
+    const int64_t all = begin + sequence.queued();
+    int64_t end = std::min(all, begin + room);
+    const int64_t spacing = options.checkpoint_spacing_tokens;
+    const int64_t next_spaced = (begin / spacing + 1) * spacing;
+    if (next_spaced < end) end = next_spaced;
+    if (sequence.prompt_border > begin && sequence.prompt_border < end) end = sequence.prompt_border;
+    return end - begin;
+  }
+
+  Result<void> keep_checkpoint(Sequence& sequence) const {
+    const int64_t length = sequence.state.length();
+    const int64_t spacing = options.checkpoint_spacing_tokens;
+    if (length % spacing != 0 && length != sequence.prompt_border) return {};
+    HADAL_TRY(sequence.state.keep_checkpoint());
+    sequence.state.thin_checkpoints(spacing, kRecentCheckpoints);
+    return {};
+  }
+};
+
+Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Engine::Engine(Engine&&) noexcept = default;
+Engine& Engine::operator=(Engine&&) noexcept = default;
+Engine::~Engine() = default;
+
+Result<Plan> Engine::plan(const LoadedModel& model, const EngineOptions& wanted) {
+  HADAL_ASSIGN(const EngineOptions options, with_defaults(model, wanted));
+  HADAL_ASSIGN(const StateLayout layout,
+               StateLayout::create(model.description, model.identity, options.mode, *options.state));
+  return plan_of(model, options, layout);
+}
+
+Result<Engine> Engine::create(std::shared_ptr<const LoadedModel> model, const EngineOptions& wanted) {
+  auto impl = std::make_unique<Impl>();
+  HADAL_ASSIGN(impl->options, with_defaults(*model, wanted));
+  HADAL_ASSIGN(StateLayout layout,
+               StateLayout::create(model->description, model->identity, impl->options.mode, *impl->options.state));
+  impl->layout = std::make_shared<const StateLayout>(std::move(layout));
+  impl->plan = plan_of(*model, impl->options, *impl->layout);
+  if (impl->options.check_memory) HADAL_TRY(check_plan(impl->plan));
+  impl->device = std::make_unique<CpuDevice>(
+      CpuDevice::Options{.n_threads = impl->options.n_threads,
+                         .pin = impl->options.pin,
+                         .level = impl->options.cpu_level.value_or(detected_cpu_level())});
+  HADAL_ASSIGN(ForwardPass pass, ForwardPass::create(*impl->device, model->description, model->weights.weights(),
+                                                     forward_options(impl->options)));
+  impl->pass = std::move(pass);
+  impl->model = std::move(model);
+  return Engine(std::move(impl));
+}
+
+const LoadedModel& Engine::model() const { return *impl_->model; }
+const EngineOptions& Engine::options() const { return impl_->options; }
+const Plan& Engine::plan() const { return impl_->plan; }
+CpuDevice& Engine::device() { return *impl_->device; }
+
+Result<SequenceId> Engine::open() {
+  HADAL_ASSIGN(SequenceState state, SequenceState::create(impl_->layout));
+  return impl_->add(std::move(state));
+}
+
+void Engine::close(SequenceId id) { impl_->sequences.erase(id); }
+
+Result<void> Engine::submit(SequenceId id, std::span<const int32_t> ids, LogitsWanted wanted) {
+  Sequence& sequence = impl_->at(id);
+  const int64_t after = sequence.state.length() + sequence.queued() + static_cast<int64_t>(ids.size());
+  if (after > impl_->options.context_tokens) {
+    return Error{.code = ErrorCode::kLimit,
+                 .what = "the conversation does not fit the context",
+                 .in = "",
+                 .want = fmt::format("at most {} tokens", impl_->options.context_tokens),
+                 .found = fmt::format("{} tokens", after),
+                 .hint = fmt::format("start with a larger --context (the model allows {}), or shorten the prompt",
+                                     impl_->model->description.context_tokens_max)};
+  }
+  for (size_t i = 0; i < ids.size(); ++i) {
+    HADAL_CHECK(ids[i] >= 0 && ids[i] < impl_->model->description.vocab_size, "token id", ids[i]);
+    sequence.queue.push_back(ids[i]);
+    sequence.wants_logits.push_back(wanted == LogitsWanted::kAll || (wanted == LogitsWanted::kLast && i + 1 == ids.size()));
+  }
+  const int64_t page_tokens = impl_->layout->page_tokens;
+  if (ids.size() > 1) sequence.prompt_border = after / page_tokens * page_tokens;
+  return {};
+}
+
+Result<bool> Engine::step(EngineObserver& observer) {
+  std::vector<SequenceId> ids;
+  std::vector<std::vector<int32_t>> tokens;
+  std::vector<std::vector<int64_t>> logits_at;
+  int64_t room = impl_->options.chunk_tokens;
+  const auto serve = [&](SequenceId id, Sequence& sequence) {
+    if (sequence.queue.empty() || sequence.is_broken || room == 0) return;
+    const int64_t n = impl_->chunk_of(sequence, room);
+    std::vector<int64_t> wanted;
+    for (int64_t i = 0; i < n; ++i) {
+      if (sequence.wants_logits[static_cast<size_t>(i)]) wanted.push_back(sequence.state.length() + i);
+    }
+    ids.push_back(id);
+    tokens.emplace_back(sequence.queue.begin(), sequence.queue.begin() + n);
+    logits_at.push_back(std::move(wanted));
+    room -= n;
+    impl_->last_served = id;
+  };
+  // In turn, beginning behind the one that was served last, so that nobody waits for ever.
+  const auto first = impl_->sequences.upper_bound(impl_->last_served);
+  for (auto it = first; it != impl_->sequences.end(); ++it) serve(it->first, it->second);
+  for (auto it = impl_->sequences.begin(); it != first; ++it) serve(it->first, it->second);
+  if (ids.empty()) return false;
+
+  std::vector<SequenceStep> steps;
+  for (size_t s = 0; s < ids.size(); ++s) {
+    steps.push_back({.state = &impl_->at(ids[s]).state, .ids = tokens[s], .logits_at = logits_at[s], .mtp_logits_at = {}});
+  }
+  Forwarding forwarding(observer, ids);
+  const Result<void> result = impl_->pass->run(steps, forwarding);
+  for (size_t s = 0; s < ids.size(); ++s) {
+    // The observer may not close sequences, so they are all still there.
+    Sequence& sequence = impl_->at(ids[s]);
+    sequence.is_broken = !result.ok();
+    const auto n = static_cast<std::ptrdiff_t>(tokens[s].size());
+    sequence.queue.erase(sequence.queue.begin(), sequence.queue.begin() + n);
+    sequence.wants_logits.erase(sequence.wants_logits.begin(), sequence.wants_logits.begin() + n);
+    if (result.ok()) HADAL_TRY(impl_->keep_checkpoint(sequence));
+  }
+  HADAL_TRY(result);
+  return true;
+}
+
+Result<void> Engine::run(EngineObserver& observer) {
+  while (true) {
+    HADAL_ASSIGN(const bool worked, step(observer));
+    if (!worked) return {};
+  }
+}
+
+int64_t Engine::length(SequenceId id) const { return impl_->at(id).state.length(); }
+int64_t Engine::pending(SequenceId id) const { return impl_->at(id).queued(); }
+std::vector<int32_t> Engine::tokens(SequenceId id) const { return impl_->at(id).state.tokens(); }
+uint64_t Engine::state_bytes(SequenceId id) const { return impl_->at(id).state.memory_bytes(); }
+
+Result<int64_t> Engine::truncate(SequenceId id, int64_t n) {
+  Sequence& sequence = impl_->at(id);
+  sequence.queue.clear();
+  sequence.wants_logits.clear();
+  HADAL_ASSIGN(const std::vector<int32_t> replay, sequence.state.truncate(std::min(n, sequence.state.length())));
+  HADAL_TRY(submit(id, replay, LogitsWanted::kNone));
+  return static_cast<int64_t>(replay.size());
+}
+
+Result<SequenceId> Engine::fork(SequenceId id) {
+  Sequence& sequence = impl_->at(id);
+  HADAL_CHECK(sequence.queue.empty(), "fork with queued tokens", sequence.queued());
+  HADAL_ASSIGN(SequenceState state, sequence.state.fork());
+  return impl_->add(std::move(state));
+}
+
+Result<void> Engine::save(SequenceId id, ByteSink& sink) const { return impl_->at(id).state.save(sink); }
+
+Result<SequenceId> Engine::restore(std::span<const std::byte> bytes, std::string_view name) {
+  HADAL_ASSIGN(SequenceState state, SequenceState::restore(impl_->layout, bytes, name));
+  return impl_->add(std::move(state));
+}
+
+}  // namespace hadal

@@ -1,0 +1,106 @@
+#include "engine/loaded_model.h"
+
+#include <algorithm>
+
+#include "base/hash.h"
+
+namespace hadal {
+namespace {
+
+constexpr uint64_t kConfigBytesMax = 16 << 20;
+constexpr uint64_t kTokenizerBytesMax = 256 << 20;
+constexpr size_t kIdentityBytes = 64;  // of each small tensor
+
+// A missing file is nothing; a file that is there must be right.
+Result<std::optional<json::Value>> optional_json(ModelFiles& files, std::string_view name) {
+  if (!files.has(name)) return std::optional<json::Value>();
+  HADAL_ASSIGN(const std::string_view text, files.text(name, kConfigBytesMax));
+  HADAL_ASSIGN(json::Value value, json::parse(text, std::string(files.place()) + "/" + std::string(name)));
+  return std::optional<json::Value>(std::move(value));
+}
+
+Result<ModelDescription> read_description(ModelFiles& files) {
+  HADAL_ASSIGN(const std::optional<json::Value> config, optional_json(files, "config.json"));
+  if (config) return parse_model_config(*config, files.place() + "/config.json");
+  return Error{.code = ErrorCode::kNotFound,
+               .what = "the model has no configuration",
+               .in = files.place(),
+               .want = "config.json beside the weights",
+               .found = "none",
+               .hint = "name the folder that holds config.json and the .safetensors files"};
+}
+
+double number_or(const json::Value& object, std::string_view key, double fallback) {
+  const json::Value* value = object.find(key);
+  return value == nullptr ? fallback : value->as_double().value_or(fallback);
+}
+
+bool is_expert(std::string_view name) { return name.find(".experts.") != std::string_view::npos; }
+
+}  // namespace
+
+std::string model_identity(const ModelDescription& description, const Checkpoint& checkpoint) {
+  Sha256Hasher hasher;
+  hasher.update(description_identity(description));
+  for (const StoredTensor& tensor : checkpoint.tensors()) {
+    hasher.update(tensor.name);
+    hasher.update(dtype_name(tensor.dtype));
+    hasher.update(std::as_bytes(std::span(tensor.shape)));
+    if (!is_expert(tensor.name)) hasher.update(tensor.bytes.first(std::min(kIdentityBytes, tensor.bytes.size())));
+  }
+  return to_hex(hasher.finish()).substr(0, 32);
+}
+
+WeightBytes weight_bytes(const ModelWeights& weights) {
+  WeightBytes bytes;
+  const auto add = [&bytes](std::initializer_list<const Weight*> list) {
+    for (const Weight* w : list) bytes.others += static_cast<uint64_t>(w->bytes());
+  };
+  const auto add_layer = [&](const LayerWeights& l) {
+    add({&l.attn_hc.fn, &l.wq_a, &l.wq_b, &l.wkv, &l.wo_a, &l.wo_b, &l.compressor.wkv, &l.compressor.wgate, &l.indexer.wq_b,
+         &l.indexer.weights_proj, &l.indexer.compressor.wkv, &l.indexer.compressor.wgate, &l.ffn_hc.fn, &l.gate,
+         &l.shared.w1, &l.shared.w3, &l.shared.w2});
+    for (const ExpertWeights& e : l.experts) {
+      for (const Weight* w : {&e.w1, &e.w3, &e.w2}) bytes.experts += static_cast<uint64_t>(w->bytes());
+    }
+  };
+  add({&weights.embed, &weights.head, &weights.head_hc.fn});
+  for (const LayerWeights& layer : weights.layers) add_layer(layer);
+  for (const MtpWeights& mtp : weights.mtp) {
+    add_layer(mtp.block);
+    add({&mtp.e_proj, &mtp.h_proj, &mtp.head_hc.fn});
+  }
+  return bytes;
+}
+
+Result<std::shared_ptr<const LoadedModel>> LoadedModel::open(ModelFiles files) {
+  HADAL_ASSIGN(ModelDescription description, read_description(files));
+  HADAL_ASSIGN(Checkpoint checkpoint, Checkpoint::open(files));
+  HADAL_ASSIGN(WeightSet weights, WeightSet::bind(description, checkpoint));
+  if (!weights.has_mtp()) description.mtp_layers.clear();
+  std::shared_ptr<LoadedModel> model(
+      new LoadedModel(std::move(files), std::move(checkpoint), std::move(description), std::move(weights)));
+
+  if (model->files.has("tokenizer.json")) {
+    HADAL_ASSIGN(const std::string_view text, model->files.text("tokenizer.json", kTokenizerBytesMax));
+    HADAL_ASSIGN(Tokenizer tokenizer, Tokenizer::parse(text, model->files.place() + "/tokenizer.json"));
+    if (tokenizer.vocab_size() > model->description.vocab_size) {
+      return Error{.code = ErrorCode::kInvalid,
+                   .what = "the tokenizer has more tokens than the model",
+                   .in = model->files.place() + "/tokenizer.json",
+                   .want = "at most " + std::to_string(model->description.vocab_size) + " (vocab_size of config.json)",
+                   .found = std::to_string(tokenizer.vocab_size()),
+                   .hint = "tokenizer.json and config.json belong to different models"};
+    }
+    model->tokenizer = std::move(tokenizer);
+  }
+  HADAL_ASSIGN(const std::optional<json::Value> generation, optional_json(model->files, "generation_config.json"));
+  if (generation) {
+    model->generation.temperature = std::clamp(number_or(*generation, "temperature", 1.0), 0.0, 10.0);
+    model->generation.top_p = std::clamp(number_or(*generation, "top_p", 1.0), 0.0, 1.0);
+  }
+  model->identity = model_identity(model->description, model->checkpoint);
+  return std::shared_ptr<const LoadedModel>(std::move(model));
+}
+
+}  // namespace hadal

@@ -1,0 +1,82 @@
+#include "plan/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/format.h"
+
+namespace hadal {
+namespace {
+
+std::string_view tier_name(Tier tier) { return tier == Tier::kMapped ? "file cache" : "RAM"; }
+
+}  // namespace
+
+Plan make_plan(const PlanInput& in) {
+  Plan plan;
+  plan.available_bytes = in.available_bytes;
+  const auto add = [&plan](std::string what, Tier tier, uint64_t bytes, std::string note = {}) {
+    (tier == Tier::kMapped ? plan.mapped_bytes : plan.ram_bytes) += bytes;
+    plan.rows.push_back({std::move(what), tier, bytes, std::move(note)});
+  };
+  add("routed experts", Tier::kMapped, in.expert_bytes, "mapped, used as stored");
+  add("other weights", Tier::kMapped, in.other_weight_bytes, "mapped, used as stored");
+  add("norms, tables", Tier::kRam, in.owned_weight_bytes, "widened at load");
+  add("tokenizer", Tier::kRam, in.tokenizer_bytes);
+  add("sequence state", Tier::kRam, in.state_bytes * static_cast<uint64_t>(in.sequences),
+      fmt::format("{} of {} tokens; grows as it is used", in.sequences == 1 ? "1 sequence" : fmt::format("{} sequences", in.sequences),
+                  format_count(static_cast<uint64_t>(in.context_tokens))));
+  add("workspace", Tier::kRam, in.workspace_bytes);
+  add("program", Tier::kRam, in.program_bytes);
+  return plan;
+}
+
+Result<void> check_plan(const Plan& plan) {
+  if (plan.available_bytes == 0 || plan.ram_bytes <= plan.available_bytes) return {};
+  return Error{.code = ErrorCode::kOutOfMemory,
+               .what = "not enough memory",
+               .in = "",
+               .want = fmt::format("{} of RAM (and {} of file cache for the weights)", format_bytes(plan.ram_bytes),
+                                   format_bytes(plan.mapped_bytes)),
+               .found = fmt::format("{} available, {} too little", format_bytes(plan.available_bytes),
+                                    format_bytes(plan.ram_bytes - plan.available_bytes)),
+               .hint = "choose a shorter --context or a smaller --chunk; `hadal plan` shows what takes how much"};
+}
+
+std::string plan_table(const Plan& plan) {
+  std::string table = fmt::format("{:<16} {:<11} {:>10}\n", "what", "where", "size");
+  for (const PlanRow& row : plan.rows) {
+    table += fmt::format("{:<16} {:<11} {:>10}{}{}\n", row.what, tier_name(row.tier), format_bytes(row.bytes),
+                         row.note.empty() ? "" : "  ", row.note);
+  }
+  table += fmt::format("{:<16} {:<11} {:>10}", "total", "", format_bytes(plan.total_bytes()));
+  if (plan.available_bytes > 0) table += fmt::format("  of {} available", format_bytes(plan.available_bytes));
+  table += "\n";
+  if (!plan.fits_in_ram()) {
+    table += fmt::format("{} of the weights do not fit into memory and will be read from disk while it runs: slow.\n",
+                         format_bytes(plan.total_bytes() - plan.available_bytes));
+  }
+  return table;
+}
+
+json::Value plan_to_json(const Plan& plan) {
+  json::Value rows = json::Value::array();
+  for (const PlanRow& row : plan.rows) {
+    json::Value r = json::Value::object();
+    r.set("what", json::Value::string(row.what));
+    r.set("where", json::Value::string(row.tier == Tier::kMapped ? "file_cache" : "ram"));
+    r.set("bytes", json::Value::number(static_cast<int64_t>(row.bytes)));
+    rows.push(std::move(r));
+  }
+  json::Value value = json::Value::object();
+  value.set("rows", std::move(rows));
+  value.set("ram_bytes", json::Value::number(static_cast<int64_t>(plan.ram_bytes)));
+  value.set("mapped_bytes", json::Value::number(static_cast<int64_t>(plan.mapped_bytes)));
+  value.set("total_bytes", json::Value::number(static_cast<int64_t>(plan.total_bytes())));
+  value.set("available_bytes", json::Value::number(static_cast<int64_t>(plan.available_bytes)));
+  value.set("fits_in_ram", json::Value::boolean(plan.fits_in_ram()));
+  return value;
+}
+
+}  // namespace hadal

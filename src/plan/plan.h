@@ -1,0 +1,56 @@
+// What lies where and how much of it: computed before anything is allocated, printed as a table, compared with reality.
+//
+// Pure arithmetic: everything it needs comes in as numbers, so it is tested without a model.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+
+namespace hadal {
+
+enum class Tier { kMapped, kRam };  // the page cache's copy of the file; memory of our own
+
+struct PlanInput {
+  uint64_t program_bytes = 0;    // resident before anything was loaded
+  uint64_t expert_bytes = 0;     // mapped
+  uint64_t other_weight_bytes = 0;
+  uint64_t owned_weight_bytes = 0;  // widened vectors and tables
+  uint64_t tokenizer_bytes = 0;
+  uint64_t workspace_bytes = 0;
+  uint64_t state_bytes = 0;  // of one sequence at `context_tokens`
+  int64_t context_tokens = 0;
+  int64_t sequences = 1;
+  uint64_t available_bytes = 0;  // RAM that can be had, 0: unknown
+};
+
+struct PlanRow {
+  std::string what;
+  Tier tier = Tier::kRam;
+  uint64_t bytes = 0;
+  std::string note;
+};
+
+struct Plan {
+  std::vector<PlanRow> rows;
+  uint64_t ram_bytes = 0;     // must be had
+  uint64_t mapped_bytes = 0;  // may be dropped and read again
+  uint64_t available_bytes = 0;
+
+  uint64_t total_bytes() const { return ram_bytes + mapped_bytes; }
+  // Everything stays in memory; otherwise experts are read from disk again and again.
+  bool fits_in_ram() const { return available_bytes == 0 || total_bytes() <= available_bytes; }
+};
+
+Plan make_plan(const PlanInput& input);
+
+// OutOfMemory, with what to change and by how much, when even the part that must be had does not fit.
+Result<void> check_plan(const Plan& plan);
+
+std::string plan_table(const Plan& plan);
+json::Value plan_to_json(const Plan& plan);
+
+}  // namespace hadal
