@@ -256,7 +256,7 @@ class PromptComparison final : public StepObserver {
     take(expert_weights_, wants_layers_ && golden_.count(prompt_ + ".expert_weights") > 0);
     take(index_, wants_layers_ && !index_row_.empty());
     take(index_scores_, wants_layers_ && !index_row_.empty());
-    take(mtp_, !mtp_row_.empty());
+    take(mtp_, !mtp_row_.empty() && !description_.mtp_layers.empty());
   }
 
   double kl_sum() const { return kl_sum_; }
