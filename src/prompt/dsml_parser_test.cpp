@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "prompt/output_testing.h"
+#include "testing/transcripts.h"
 
 namespace hadal::dsml::testing {
 namespace {

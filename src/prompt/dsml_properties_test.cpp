@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "prompt/output_testing.h"
+#include "testing/transcripts.h"
 
 namespace hadal::dsml::testing {
 namespace {

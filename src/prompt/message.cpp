@@ -5,6 +5,8 @@
 
 #include <array>
 
+#include "base/utf8.h"
+
 namespace hadal {
 namespace {
 
@@ -43,7 +45,7 @@ Result<Role> parse_role(std::string_view name) {
                .what = "unknown role",
                .in = "role",
                .want = "system, developer, user, assistant, tool or latest_reminder",
-               .found = json::quote(name.substr(0, 40)),
+               .found = json::quote(utf8::front(name, 40)),
                .hint = ""};
 }
 

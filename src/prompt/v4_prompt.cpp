@@ -11,6 +11,7 @@
 
 #include <algorithm>
 
+#include "base/utf8.h"
 #include "prompt/prompt_encoding.h"
 #include "prompt/prompt_writer.h"
 #include "prompt/v4_literals.h"
@@ -97,7 +98,7 @@ class V4Renderer {
       const std::string& task = messages_[i].task;
       if (!task.empty() && v4::task_token(task).empty()) {
         return invalid("unknown task", i, ".task", "action, query, authority, domain, title or read_url",
-                       json::quote(task.substr(0, 40)));
+                       json::quote(utf8::front(task, 40)));
       }
     }
     // Nothing would follow it: no header for the reply, and no marker that says where the system text ends.

@@ -4,8 +4,8 @@
 
 #include <string>
 
-#include "prompt/conversations_testing.h"
 #include "prompt/prompt_encoding.h"
+#include "testing/conversations.h"
 
 namespace hadal::testing {
 namespace {

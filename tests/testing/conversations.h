@@ -1,4 +1,4 @@
-// For tests of this folder: conversations from JSON, and hashes as the worked examples give them.
+// Conversations from JSON, and hashes as the worked examples give them.
 #pragma once
 
 #include <gtest/gtest.h>
