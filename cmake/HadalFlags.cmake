@@ -2,7 +2,7 @@
 
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   set(oldest 12)
-  set(newest_known 13)
+  set(newest_known 12)
 elseif(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   set(oldest 16)  # 14 cannot compile <ranges> of libstdc++ 12
   set(newest_known 19)

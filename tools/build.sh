@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # tools/build.sh PRESET TARGET [CMAKE_OPTION...]
-# Configures and builds one preset. On a terminal one line shows the progress; elsewhere only warnings and errors and
-# the time taken are printed. CMake's chatter is dropped, its errors are not.
+# Configures (where it must or options are given) and builds one preset. All output goes to standard error: on a
+# terminal one line shows the progress; elsewhere only warnings, errors and the time taken are printed.
 set -eu -o pipefail
 cd "$(dirname "$0")/.."
 preset=$1 target=$2
@@ -9,8 +9,12 @@ shift 2
 
 started=$SECONDS
 echo "Building $target ($preset) ..." >&2
-cmake --preset "$preset" "$@" >/dev/null
-quiet=(--quiet)
-[ ! -t 1 ] || quiet=()
-NINJA_STATUS='[%f/%t] ' cmake --build "build/$preset" --target "$target" --parallel "${JOBS:-$(nproc)}" -- "${quiet[@]}"
+# CMake's chatter is dropped, its errors are not. Later builds configure again by themselves when a file asks for it.
+if [ $# -gt 0 ] || [ ! -f "build/$preset/build.ninja" ]; then
+  cmake --preset "$preset" "$@" >/dev/null
+fi
+quiet=()
+[ -t 2 ] || quiet=(--quiet)
+export NINJA_STATUS='[%f/%t] '
+cmake --build "build/$preset" --target "$target" --parallel "${JOBS:-$(nproc)}" -- "${quiet[@]}" >&2
 echo "Built $target ($preset) in $((SECONDS - started)) s." >&2

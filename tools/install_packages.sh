@@ -93,4 +93,11 @@ for package in "${missing_optional[@]}"; do
   if is_known "$package"; then missing+=("$package"); fi
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
-"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive
+  apt-get install -y -qq --no-install-recommends "${missing[@]}")
+if [ -t 2 ]; then
+  "${install[@]}" >&2
+elif ! log=$("${install[@]}" 2>&1); then
+  echo "$log" >&2
+  exit 1
+fi

@@ -16,6 +16,7 @@ mirror=${1:-$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' | sed -n "s
 [ "${HADAL_IN_NAMESPACE:-}" = 1 ] || HADAL_IN_NAMESPACE=1 exec unshare --mount --fork "$0" "$mirror"
 
 root=$(mktemp -d)
+chmod 755 "$root"
 trap 'umount -R "$root/dev" "$root/proc" 2>/dev/null; rm -rf --one-file-system "$root"' EXIT
 
 step() {
@@ -31,9 +32,10 @@ in_root() {
     sh -c "cd /opt/hadal 2>/dev/null || cd /; $1" </dev/null
 }
 
-step "debootstrap --variant=minbase $suite" debootstrap --variant=minbase "$suite" "$root" "$mirror" >"$root.log" 2>&1 ||
-  { tail -n 20 "$root.log"; exit 1; }
-rm -f "$root.log"
+bootstrap() {
+  debootstrap --variant=minbase "$suite" "$root" "$mirror" >"$root/log" 2>&1 || { tail "$root/log"; return 1; }
+}
+step "debootstrap --variant=minbase $suite" bootstrap
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 cp -L /etc/resolv.conf "$root/etc/resolv.conf"
@@ -41,8 +43,10 @@ git clone --quiet --no-hardlinks . "$root/opt/hadal"
 
 step "apt-get install git make ca-certificates" \
   in_root "apt-get update -qq && apt-get install -y -qq --no-install-recommends git make ca-certificates >/dev/null"
-step "make run, without root" in_root "! su nobody -s /bin/sh -c 'make run'"
-step "make run ARGS=..." in_root "make run ARGS=\"-p 'What is the capital of France?' --temperature 0\""
+in_root "useradd --create-home newcomer"
+step "make run, without root: must name what is missing" in_root "! su newcomer -c 'make run'"
+step "make run" in_root "echo 'What is the capital of France?' | make run ARGS='--temperature 0'"
 step "make test" in_root "make test"
-step "make run, nothing to install or build, without root and network" in_root \
-  "unshare --net su nobody -s /bin/sh -c 'make run ARGS=\"-p Hello --temperature 0\"'"
+in_root "chown -R newcomer ."
+step "make run, nothing missing, without root and network" in_root \
+  "unshare --net su newcomer -c \"make run ARGS=\\\"-p 'What is 2 + 2?' --temperature 0\\\"\""

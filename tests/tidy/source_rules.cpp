@@ -108,11 +108,12 @@ class Checker {
   void check_columns_and_tabs() {
     const bool tabs_are_syntax = path_.ends_with("Makefile");
     bool in_table = false;  // between clang-format off and on columns follow the table
+    const auto in_raw_string = is_cpp(path_) ? lines_with_raw_strings(text_) : std::vector<bool>(lines_.size(), false);
     for (size_t i = 0; i < lines_.size(); ++i) {
       if (lines_[i].find("// clang-format off") != std::string_view::npos) in_table = true;
       if (lines_[i].find("// clang-format on") != std::string_view::npos) in_table = false;
       const size_t columns = count_code_points(lines_[i]);
-      if (columns > kLineColumnsMax && !in_table) {
+      if (columns > kLineColumnsMax && !in_table && !in_raw_string[i]) {
         report(i + 1, "line-length",
                std::to_string(columns) + " columns; break it at " + std::to_string(kLineColumnsMax));
       }

@@ -75,6 +75,7 @@ TEST(SourceRules, columns_are_counted_in_code_points) {
   EXPECT_EQ(check("src/a.cpp", "//" + umlauts + "x"), "1 line-length");
   EXPECT_EQ(check("docs/a.md", "//" + umlauts + "x"), "");
   EXPECT_EQ(check("src/a.cpp", "// clang-format off\n//" + umlauts + "x\n// clang-format on\n"), "");
+  EXPECT_EQ(check("src/a.cpp", "auto s = R\"(\n" + umlauts + "xxx\n)\";\n//" + umlauts + "x\n"), "4 line-length");
 }
 
 TEST(SourceRules, tabs_are_for_makefiles) {

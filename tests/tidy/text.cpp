@@ -35,6 +35,43 @@ size_t raw_string_end(std::string_view text, size_t quote) {
   return end == std::string_view::npos ? text.size() : end + close.size();
 }
 
+struct Literal {
+  enum class Kind { kComment, kString, kRawString, kCharacter } kind;
+  size_t begin;  // of the comment, or of the opening quote
+  size_t end;    // behind it
+};
+
+std::vector<Literal> literals(std::string_view text) {
+  std::vector<Literal> found;
+  const auto until = [&](std::string_view mark, size_t from) {  // behind the mark, or the end of the text
+    const size_t at = text.find(mark, from);
+    return at == std::string_view::npos ? text.size() : at + mark.size();
+  };
+  size_t i = 0;
+  while (i < text.size()) {
+    const bool after_identifier = i > 0 && is_identifier_char(text[i - 1]);
+    size_t end = i + 1;
+    if (text.substr(i, 2) == "//") {
+      end = std::min(text.find('\n', i), text.size());
+      found.push_back({Literal::Kind::kComment, i, end});
+    } else if (text.substr(i, 2) == "/*") {
+      end = until("*/", i + 2);
+      found.push_back({Literal::Kind::kComment, i, end});
+    } else if (text[i] == '"' && i > 0 && text[i - 1] == 'R') {
+      end = raw_string_end(text, i);
+      found.push_back({Literal::Kind::kRawString, i, end});
+    } else if (text[i] == '"') {
+      end = literal_end(text, i);
+      found.push_back({Literal::Kind::kString, i, end});
+    } else if (text[i] == '\'' && !after_identifier) {  // not the separator of 1'000
+      end = literal_end(text, i);
+      found.push_back({Literal::Kind::kCharacter, i, end});
+    }
+    i = end;
+  }
+  return found;
+}
+
 }  // namespace
 
 std::vector<std::string_view> split_lines(std::string_view text) {
@@ -49,28 +86,23 @@ std::vector<std::string_view> split_lines(std::string_view text) {
 
 std::string blank_comments_and_literals(std::string_view text) {
   std::string code(text);
-  size_t i = 0;
-  while (i < text.size()) {
-    const char c = text[i];
-    size_t end = i + 1;
-    if (text.substr(i, 2) == "//") {
-      end = std::min(text.find('\n', i), text.size());
-      blank(code, i, end);
-    } else if (text.substr(i, 2) == "/*") {
-      const size_t close = text.find("*/", i + 2);
-      end = close == std::string_view::npos ? text.size() : close + 2;
-      blank(code, i, end);
-    } else if (c == '"') {
-      const bool raw = i > 0 && text[i - 1] == 'R';
-      end = raw ? raw_string_end(text, i) : literal_end(text, i);
-      blank(code, i + 1, end - 1);
-    } else if (c == '\'' && (i == 0 || !is_identifier_char(text[i - 1]))) {  // not the separator of 1'000
-      end = literal_end(text, i);
-      blank(code, i + 1, end - 1);
-    }
-    i = end;
+  for (const Literal& literal : literals(text)) {
+    const bool is_comment = literal.kind == Literal::Kind::kComment;
+    blank(code, literal.begin + (is_comment ? 0 : 1), literal.end - (is_comment ? 0 : 1));
   }
   return code;
+}
+
+std::vector<bool> lines_with_raw_strings(std::string_view text) {
+  std::vector<bool> lines(split_lines(text).size(), false);
+  const auto line_of = [&](size_t offset) {
+    return static_cast<size_t>(std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(offset), '\n'));
+  };
+  for (const Literal& literal : literals(text)) {
+    if (literal.kind != Literal::Kind::kRawString) continue;
+    for (size_t line = line_of(literal.begin); line <= line_of(literal.end - 1); ++line) lines[line] = true;
+  }
+  return lines;
 }
 
 bool is_identifier_char(char c) {

@@ -13,6 +13,9 @@ std::vector<std::string_view> split_lines(std::string_view text);
 // C++ text with the contents of comments, strings and character literals replaced by spaces. Lines and columns stay.
 std::string blank_comments_and_literals(std::string_view text);
 
+// For each line, whether a raw string lies on it: its text is data, which no formatter can break.
+std::vector<bool> lines_with_raw_strings(std::string_view text);
+
 // Whether `line` holds `word` with no identifier character directly before or after it.
 bool has_word(std::string_view line, std::string_view word);
 
