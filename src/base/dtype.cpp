@@ -31,18 +31,77 @@ constexpr std::array<DTypeInfo, 14> kDTypes = {{
     {DType::kI16, "I16", 16},
 }};
 
-// Rounds |v| to `mantissa_bits` explicit bits with the smallest normal exponent `exponent_min`, ties to even, by adding
-// and taking away a number whose unit in the last place is the wanted step.
-float round_to_grid(float v, int mantissa_bits, int exponent_min) {
-  const uint32_t bits = std::bit_cast<uint32_t>(v) & 0x7FFFFFFF;
-  const int exponent = std::max(static_cast<int>(bits >> 23) - 127, exponent_min);
-  const float step = std::ldexp(1.0f, exponent - mantissa_bits);
-  return std::nearbyint(v / step) * step;
+// A binary format with few bits: sign, exponent, `kMantissa` bits of mantissa; `kBias` of its exponent.
+//
+// Both directions of rounding are exact integer or float steps, so that loops over them become vector code. A normal
+// number is rounded in the float's own bits: half a unit is added (a little less when the kept part is even), the carry
+// walks into the exponent by itself. A subnormal one is rounded by the adder: next to kShift, floats are as far apart
+// as the format's subnormal codes.
+template <int kMantissa, int kBias>
+struct SmallFloat {
+  static constexpr int kDropped = 23 - kMantissa;
+  static constexpr uint32_t kHalf = (1u << (kDropped - 1)) - 1;
+  static constexpr uint32_t kRebias = static_cast<uint32_t>(127 - kBias) << kMantissa;
+  static constexpr float kMinNormal = std::bit_cast<float>(static_cast<uint32_t>(128 - kBias) << 23);
+  static constexpr float kShift = std::bit_cast<float>(static_cast<uint32_t>(128 - kBias + kDropped) << 23);
+
+  // The code of a magnitude that does not overflow.
+  static uint32_t code(float magnitude) {
+    const uint32_t bits = std::bit_cast<uint32_t>(magnitude);
+    const uint32_t normal = ((bits + kHalf + ((bits >> kDropped) & 1)) >> kDropped) - kRebias;
+    const uint32_t subnormal = std::bit_cast<uint32_t>(magnitude + kShift) - std::bit_cast<uint32_t>(kShift);
+    return magnitude < kMinNormal ? subnormal : normal;
+  }
+
+  // The same as a number.
+  static float round(float magnitude) {
+    const uint32_t bits = std::bit_cast<uint32_t>(magnitude);
+    const uint32_t normal = (bits + kHalf + ((bits >> kDropped) & 1)) >> kDropped << kDropped;
+    const float subnormal = (magnitude + kShift) - kShift;
+    // NaN takes the second branch and stays NaN.
+    return magnitude >= kMinNormal ? std::bit_cast<float>(normal) : subnormal;
+  }
+};
+
+using E4M3 = SmallFloat<3, 7>;
+using E2M1 = SmallFloat<1, 1>;
+using F16 = SmallFloat<10, 15>;
+
+constexpr float kE4M3Max = 448.0f;
+constexpr float kE2M1Max = 6.0f;
+constexpr float kF16Overflow = 65520.0f;  // halfway between the largest number and the next that does not exist
+
+constexpr uint32_t kMagnitudeMask = 0x7FFFFFFF;
+constexpr uint32_t kInfinityBits = 0x7F800000;
+
+uint32_t sign_bit(float v) {
+  return std::bit_cast<uint32_t>(v) & ~kMagnitudeMask;
+}
+bool is_nan(float v) {
+  return (std::bit_cast<uint32_t>(v) & kMagnitudeMask) > kInfinityBits;
+}
+float with_sign_of(float magnitude, float v) {
+  return std::bit_cast<float>(std::bit_cast<uint32_t>(magnitude) | sign_bit(v));
+}
+
+consteval std::array<float, 256> e4m3_values() {
+  std::array<float, 256> values{};
+  for (uint32_t code = 0; code < 256; ++code) {
+    const uint32_t exponent = (code >> 3) & 0xF;
+    const uint32_t mantissa = code & 7;
+    float v = static_cast<float>(mantissa) * 0x1p-9f;
+    if (exponent != 0) v = std::bit_cast<float>(((exponent + 120) << 23) | (mantissa << 20));
+    if (exponent == 15 && mantissa == 7) v = std::numeric_limits<float>::quiet_NaN();
+    values[code] = (code & 0x80) != 0 ? -v : v;
+  }
+  return values;
 }
 
 }  // namespace
 
-std::string_view dtype_name(DType dtype) { return kDTypes[static_cast<size_t>(dtype)].name; }
+std::string_view dtype_name(DType dtype) {
+  return kDTypes[static_cast<size_t>(dtype)].name;
+}
 
 std::optional<DType> parse_dtype(std::string_view name) {
   for (const DTypeInfo& info : kDTypes) {
@@ -52,34 +111,33 @@ std::optional<DType> parse_dtype(std::string_view name) {
   return std::nullopt;
 }
 
-int dtype_bits(DType dtype) { return kDTypes[static_cast<size_t>(dtype)].bits; }
+int dtype_bits(DType dtype) {
+  return kDTypes[static_cast<size_t>(dtype)].bits;
+}
 
 float f16_to_f32(uint16_t code) {
   const uint32_t sign = static_cast<uint32_t>(code & 0x8000) << 16;
   const uint32_t exponent = (code >> 10) & 0x1F;
   const uint32_t mantissa = code & 0x3FF;
-  if (exponent == 0) {
-    const float magnitude = std::ldexp(static_cast<float>(mantissa), -24);
-    return sign != 0 ? -magnitude : magnitude;
-  }
-  if (exponent == 31) return std::bit_cast<float>(sign | 0x7F800000u | (mantissa << 13));
+  if (exponent == 0)
+    return std::bit_cast<float>(sign | std::bit_cast<uint32_t>(static_cast<float>(mantissa) * 0x1p-24f));
+  if (exponent == 31) return std::bit_cast<float>(sign | kInfinityBits | (mantissa << 13));
   return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
 }
 
 float e4m3_to_f32(uint8_t code) {
-  const int exponent = (code >> 3) & 0xF;
-  const int mantissa = code & 7;
-  if (exponent == 15 && mantissa == 7) return std::numeric_limits<float>::quiet_NaN();
-  const float magnitude = exponent == 0 ? std::ldexp(static_cast<float>(mantissa), -9)
-                                        : std::ldexp(static_cast<float>(8 + mantissa), exponent - 10);
-  return (code & 0x80) != 0 ? -magnitude : magnitude;
+  static constexpr std::array<float, 256> kValues = e4m3_values();
+  return kValues[code];
 }
 
-float e5m2_to_f32(uint8_t code) { return f16_to_f32(static_cast<uint16_t>(code << 8)); }
+float e5m2_to_f32(uint8_t code) {
+  return f16_to_f32(static_cast<uint16_t>(code << 8));
+}
 
 float e8m0_to_f32(uint8_t code) {
   if (code == 0xFF) return std::numeric_limits<float>::quiet_NaN();
-  return std::ldexp(1.0f, code - 127);
+  if (code == 0) return 0x1p-127f;  // a subnormal: its exponent field is 0
+  return std::bit_cast<float>(static_cast<uint32_t>(code) << 23);
 }
 
 float e2m1_to_f32(uint8_t code) {
@@ -95,33 +153,21 @@ uint16_t f32_to_bf16(float v) {
 }
 
 uint16_t f32_to_f16(float v) {
-  const uint16_t sign = static_cast<uint16_t>((std::bit_cast<uint32_t>(v) >> 16) & 0x8000);
-  if (std::isnan(v)) return static_cast<uint16_t>(sign | 0x7E00);
-  const float rounded = std::abs(std::isinf(v) ? v : round_to_grid(v, 10, -14));
-  if (rounded > 65504.0f) return static_cast<uint16_t>(sign | 0x7C00);
-  if (rounded < 0x1p-14f) return static_cast<uint16_t>(sign | static_cast<uint16_t>(rounded * 0x1p24f));
-  const uint32_t bits = std::bit_cast<uint32_t>(rounded);
-  return static_cast<uint16_t>(sign | (((bits >> 23) - 112) << 10) | ((bits >> 13) & 0x3FF));
+  const uint32_t sign = sign_bit(v) >> 16;
+  if (is_nan(v)) return static_cast<uint16_t>(sign | 0x7E00);
+  const float magnitude = std::abs(v);
+  if (magnitude >= kF16Overflow) return static_cast<uint16_t>(sign | 0x7C00);
+  return static_cast<uint16_t>(sign | F16::code(magnitude));
 }
 
 uint8_t f32_to_e4m3(float v) {
-  const uint8_t sign = std::signbit(v) ? 0x80 : 0;
-  if (std::isnan(v)) return 0x7F;
-  const float magnitude = std::min(std::abs(v), 448.0f);
-  const float rounded = round_to_grid(magnitude, 3, -6);
-  if (rounded < 0x1p-6f) return static_cast<uint8_t>(sign | static_cast<uint8_t>(rounded * 512.0f));
-  const uint32_t bits = std::bit_cast<uint32_t>(rounded);
-  return static_cast<uint8_t>(sign | (((bits >> 23) - 120) << 3) | ((bits >> 20) & 7));
+  const uint32_t code = (sign_bit(v) >> 24) | E4M3::code(std::min(std::abs(v), kE4M3Max));
+  return static_cast<uint8_t>(is_nan(v) ? 0x7F : code);
 }
 
 uint8_t f32_to_e2m1(float v) {
-  const uint8_t sign = std::signbit(v) ? 8 : 0;
-  if (std::isnan(v)) return 7;
-  const float magnitude = std::min(std::abs(v), 6.0f);
-  const float rounded = round_to_grid(magnitude, 1, 0);
-  if (rounded < 1.0f) return static_cast<uint8_t>(sign | static_cast<uint8_t>(rounded * 2.0f));
-  const uint32_t bits = std::bit_cast<uint32_t>(rounded);
-  return static_cast<uint8_t>(sign | (((bits >> 23) - 126) << 1) | ((bits >> 22) & 1));
+  const uint32_t code = (sign_bit(v) >> 28) | E2M1::code(std::min(std::abs(v), kE2M1Max));
+  return static_cast<uint8_t>(is_nan(v) ? 0x7 : code);
 }
 
 namespace {
@@ -134,9 +180,13 @@ float amax(const float* x, int n) {
 
 }  // namespace
 
-int e4m3_scale_exponent(const float* x, int n) { return ceil_log2(std::max(amax(x, n), 1e-4f) * (1.0f / 448.0f)); }
+int e4m3_scale_exponent(const float* x, int n) {
+  return ceil_log2(std::max(amax(x, n), 1e-4f) * (1.0f / 448.0f));
+}
 
-int e2m1_scale_exponent(const float* x, int n) { return ceil_log2(std::max(amax(x, n), 6 * 0x1p-126f) * (1.0f / 6.0f)); }
+int e2m1_scale_exponent(const float* x, int n) {
+  return ceil_log2(std::max(amax(x, n), 6 * 0x1p-126f) * (1.0f / 6.0f));
+}
 
 void fake_quantize_e4m3(float* x, int n, int block) {
   for (int begin = 0; begin < n; begin += block) {
@@ -144,7 +194,10 @@ void fake_quantize_e4m3(float* x, int n, int block) {
     const int e = e4m3_scale_exponent(x + begin, size);
     const float scale = exp2i(e);
     const float inverse = exp2i(-e);
-    for (int i = begin; i < begin + size; ++i) x[i] = e4m3_to_f32(f32_to_e4m3(x[i] * inverse)) * scale;
+    for (int i = begin; i < begin + size; ++i) {
+      const float v = x[i] * inverse;
+      x[i] = with_sign_of(E4M3::round(std::min(std::abs(v), kE4M3Max)), v) * scale;
+    }
   }
 }
 
@@ -153,8 +206,11 @@ void fake_quantize_e2m1(float* x, int n, int block) {
     const int size = std::min(block, n - begin);
     const int e = e2m1_scale_exponent(x + begin, size);
     const float scale = exp2i(e);
-    // 2^126 is the largest inverse that a float holds twice; smaller blocks are divided.
-    for (int i = begin; i < begin + size; ++i) x[i] = e2m1_to_f32(f32_to_e2m1(x[i] / scale)) * scale;
+    const float inverse = exp2i(-e);  // e is at least -126 and at most 126
+    for (int i = begin; i < begin + size; ++i) {
+      const float v = x[i] * inverse;
+      x[i] = with_sign_of(E2M1::round(std::min(std::abs(v), kE2M1Max)), v) * scale;
+    }
   }
 }
 

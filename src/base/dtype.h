@@ -35,7 +35,9 @@ int dtype_bits(DType dtype);                              // 4 for kF4E2M1
 
 // --- to float, exact -------------------------------------------------------------------------------------------------
 
-inline float bf16_to_f32(uint16_t code) { return std::bit_cast<float>(static_cast<uint32_t>(code) << 16); }
+inline float bf16_to_f32(uint16_t code) {
+  return std::bit_cast<float>(static_cast<uint32_t>(code) << 16);
+}
 float f16_to_f32(uint16_t code);
 float e4m3_to_f32(uint8_t code);  // 0x7F and 0xFF are NaN; there is no infinity
 float e5m2_to_f32(uint8_t code);
@@ -49,7 +51,9 @@ uint16_t f32_to_f16(float v);   // overflows to infinity
 uint8_t f32_to_e4m3(float v);   // saturates at 448; NaN gives 0x7F
 uint8_t f32_to_e2m1(float v);   // saturates at 6; NaN gives 0x7 (there is none in the format)
 
-inline float round_to_bf16(float v) { return bf16_to_f32(f32_to_bf16(v)); }
+inline float round_to_bf16(float v) {
+  return bf16_to_f32(f32_to_bf16(v));
+}
 
 // The exponent e of the smallest power of two not below v > 0, from the bits as the release's kernel does it.
 inline int ceil_log2(float v) {
@@ -57,9 +61,12 @@ inline int ceil_log2(float v) {
   return static_cast<int>(bits >> 23) - 127 + ((bits & 0x7FFFFF) != 0 ? 1 : 0);
 }
 // 2^e for e in [-126, 127].
-inline float exp2i(int e) { return std::bit_cast<float>(static_cast<uint32_t>(e + 127) << 23); }
+inline float exp2i(int e) {
+  return std::bit_cast<float>(static_cast<uint32_t>(e + 127) << 23);
+}
 
-// --- block quantisers of the release (kernel.py: act_quant, fp4_act_quant) -----------------------------------------------
+// --- block quantisers of the release (kernel.py: act_quant, fp4_act_quant)
+// -----------------------------------------------
 
 // Scale exponent of a block: amax at least 1e-4, times float(1/448), rounded up to a power of two.
 int e4m3_scale_exponent(const float* x, int n);

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 
 #include "model/description_fields.h"
 #include "model/model_description.h"
@@ -167,12 +168,13 @@ Result<ScoreFunc> read_score_func(const ConfigReader& reader) {
 }
 
 // One id, or the first of a list (generation configs name several ends); -1 when absent.
-Result<int32_t> read_token_id(const ConfigReader& reader, std::string_view key, int64_t vocab_size) {
+Result<int32_t> read_token_id(const ConfigReader& reader, std::string_view key) {
   const json::Value* value = reader.member(key);
   if (value != nullptr && value->is_array() && !value->items().empty()) value = &value->items().front();
   HADAL_ASSIGN(const int64_t id, reader.integer(value, key, -1));
-  if (id < -1 || id >= vocab_size)
-    return reader.wrong(key, fmt::format("0 to vocab_size - 1 = {}", vocab_size - 1), value);
+  constexpr int64_t kMax = std::numeric_limits<int32_t>::max();
+  if (id < -1) return reader.wrong(key, "-1 (none) or more", value);
+  if (id > kMax) return reader.wrong(key, fmt::format("at most {}", kMax), value);
   return static_cast<int32_t>(id);
 }
 
@@ -408,8 +410,8 @@ Result<ModelDescription> parse_model_config(const json::Value& config, std::stri
   d.family = kFamily;
   HADAL_TRY(read_fields(reader, d));
   HADAL_ASSIGN(d.score_func, read_score_func(reader));
-  HADAL_ASSIGN(d.bos_token_id, read_token_id(reader, "bos_token_id", d.vocab_size));
-  HADAL_ASSIGN(d.eos_token_id, read_token_id(reader, "eos_token_id", d.vocab_size));
+  HADAL_ASSIGN(d.bos_token_id, read_token_id(reader, "bos_token_id"));
+  HADAL_ASSIGN(d.eos_token_id, read_token_id(reader, "eos_token_id"));
   HADAL_TRY(read_quantization(reader, d));
   HADAL_ASSIGN(const Ropes ropes, reader.is_args ? read_args_ropes(reader) : read_published_ropes(reader));
   HADAL_TRY(read_layers(reader, ropes, d));

@@ -88,6 +88,10 @@ Result<void> check_contradictions(const ModelDescription& d, std::string_view na
        fmt::format("at most index_head_dim = {}", d.index_head_dim), d.rope_head_dim},
       {csa && !std::has_single_bit(static_cast<uint64_t>(d.index_head_dim)), "index_head_dim",
        "a power of two: the indexer applies a Hadamard transform", d.index_head_dim},
+      {d.bos_token_id >= d.vocab_size, "bos_token_id", fmt::format("at most vocab_size - 1 = {}", d.vocab_size - 1),
+       d.bos_token_id},
+      {d.eos_token_id >= d.vocab_size, "eos_token_id", fmt::format("at most vocab_size - 1 = {}", d.vocab_size - 1),
+       d.eos_token_id},
       {d.n_routed_experts * layers > kExpertsTotalMax, "n_routed_experts",
        fmt::format("at most {} in all {} layers together", kExpertsTotalMax, layers), d.n_routed_experts},
   };
