@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "checkpoint_builder.h"
-#include "temp_folder.h"
+#include "testing/checkpoint_builder.h"
+#include "testing/temp_folder.h"
 
 namespace hadal {
 namespace {

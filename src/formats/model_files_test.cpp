@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include "checkpoint_builder.h"
-#include "temp_folder.h"
+#include "testing/checkpoint_builder.h"
+#include "testing/temp_folder.h"
 
 namespace hadal {
 namespace {

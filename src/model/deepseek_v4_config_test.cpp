@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "base/io.h"
-#include "checkpoint_builder.h"
+#include "testing/checkpoint_builder.h"
 #include "model/model_description.h"
 
 namespace hadal {
