@@ -48,7 +48,8 @@ def main():
     if hashlib.sha256(data).hexdigest() != UNICODE_DATA_SHA256:
         sys.exit(f"{sys.argv[1]} is not UnicodeData.txt of Unicode {UNICODE_VERSION}")
     rows = [f"{{0x{a:X}, 0x{b:X}, '{k}'}}," for a, b, k in ranges(categories(data.decode()))]
-    print(f"// Made by tools/generate_unicode_categories.py from UnicodeData.txt of Unicode {UNICODE_VERSION}; do not edit.")
+    print("// Made by tools/generate_unicode_categories.py; do not edit.")
+    print(f"// Source: UnicodeData.txt of Unicode {UNICODE_VERSION}.")
     print('#include "tokenizer/unicode_categories.h"\n')
     print("namespace hadal::tokenizer {\nnamespace {\n")
     print("// clang-format off")
@@ -58,7 +59,7 @@ def main():
     print("};")
     print("// clang-format on\n")
     print("}  // namespace\n")
-    print("std::span<const CategoryRange> category_ranges() { return kRanges; }\n")
+    print("std::span<const CategoryRange> category_ranges() {\n  return kRanges;\n}\n")
     print("}  // namespace hadal::tokenizer")
 
 

@@ -6,7 +6,7 @@ set -eu -o pipefail
 
 # To build and run Hadal. ccache and mold only make builds faster.
 product=(g++ cmake ninja-build pkg-config
-  libsimdjson-dev libfmt-dev libxxhash-dev libssl-dev libpcre2-dev libzstd-dev libcli11-dev libedit-dev)
+  libsimdjson-dev libfmt-dev libxxhash-dev libssl-dev libpcre2-dev libcli11-dev libedit-dev)
 product_optional=(ccache mold)
 
 # To run the tests. clang-format is pinned: each version formats a little differently.

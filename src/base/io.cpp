@@ -48,6 +48,11 @@ int open_retrying(const fs::path& path, int flags, mode_t mode = 0) {
   return fd;
 }
 
+// O_NONBLOCK: opening a pipe without a writer must not wait for one. Regular files do not care.
+Descriptor open_to_read(const fs::path& path) {
+  return Descriptor(open_retrying(path, O_RDONLY | O_NONBLOCK));
+}
+
 // The size of an open regular file.
 Result<uint64_t> regular_size(int fd, const fs::path& path) {
   struct stat info {};
@@ -87,13 +92,13 @@ Result<void> read_to_end(int fd, const fs::path& path, uint64_t bytes_max, std::
 }  // namespace
 
 Result<uint64_t> file_bytes(const fs::path& path) {
-  const Descriptor fd(open_retrying(path, O_RDONLY));
+  const Descriptor fd = open_to_read(path);
   if (fd.get() < 0) return io_error("cannot open the file", path, errno);
   return regular_size(fd.get(), path);
 }
 
 Result<std::string> read_file(const fs::path& path, uint64_t bytes_max) {
-  const Descriptor fd(open_retrying(path, O_RDONLY));
+  const Descriptor fd = open_to_read(path);
   if (fd.get() < 0) return io_error("cannot open the file", path, errno);
   HADAL_ASSIGN(const uint64_t size, regular_size(fd.get(), path));
   if (size > bytes_max) {
@@ -117,7 +122,7 @@ Result<std::string> read_stdin(uint64_t bytes_max) {
 }
 
 Result<MappedFile> MappedFile::open(const fs::path& path) {
-  const Descriptor fd(open_retrying(path, O_RDONLY));
+  const Descriptor fd = open_to_read(path);
   if (fd.get() < 0) return io_error("cannot open the file", path, errno);
   HADAL_ASSIGN(const uint64_t size, regular_size(fd.get(), path));
   MappedFile file;
@@ -168,7 +173,9 @@ AtomicFile& AtomicFile::operator=(AtomicFile&& other) noexcept {
   return *this;
 }
 
-AtomicFile::~AtomicFile() { discard(); }
+AtomicFile::~AtomicFile() {
+  discard();
+}
 
 void AtomicFile::discard() {
   if (fd_ < 0) return;
@@ -189,7 +196,9 @@ Result<void> AtomicFile::write(std::span<const std::byte> bytes) {
   return {};
 }
 
-Result<void> AtomicFile::write(std::string_view text) { return write(std::as_bytes(std::span(text))); }
+Result<void> AtomicFile::write(std::string_view text) {
+  return write(std::as_bytes(std::span(text)));
+}
 
 Result<void> AtomicFile::commit() {
   if (::fsync(fd_) != 0 && errno != EINVAL) return io_error("cannot write", path_, errno);

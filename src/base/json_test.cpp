@@ -26,7 +26,8 @@ TEST(Json, writes_numbers_as_python_does) {
 }
 
 TEST(Json, writes_strings_as_python_does) {
-  EXPECT_EQ(dump_python(parsed(R"({"k": "a\"b\\c\/d\u0001\u007f\u2028é"})")), "{\"k\": \"a\\\"b\\\\c/d\\u0001\x7f\u2028é\"}");
+  EXPECT_EQ(dump_python(parsed(R"({"k": "a\"b\\c\/d\u0001\u007f\u2028é"})")),
+            "{\"k\": \"a\\\"b\\\\c/d\\u0001\x7f\u2028é\"}");
 }
 
 TEST(Json, dumping_and_parsing_again_is_identity) {
@@ -39,8 +40,26 @@ TEST(Json, dumping_and_parsing_again_is_identity) {
 }
 
 TEST(Json, refuses_what_is_not_json_and_names_the_place) {
-  for (const char* text : {"", " ", "{", "[1,", "[1]]", "1 2", "01", "+1", "1.", ".5", "tru", "{\"a\":1,}", "{\"a\" 1}",
-                           "[\"\x80\"]", "\"a", "nan", "{\"a\":1,\"a\":2}", "-", "[1 2]", "{1:2}"}) {
+  for (const char* text : {"",
+                           " ",
+                           "{",
+                           "[1,",
+                           "[1]]",
+                           "1 2",
+                           "01",
+                           "+1",
+                           "1.",
+                           ".5",
+                           "tru",
+                           "{\"a\":1,}",
+                           "{\"a\" 1}",
+                           "[\"\x80\"]",
+                           "\"a",
+                           "nan",
+                           "{\"a\":1,\"a\":2}",
+                           "-",
+                           "[1 2]",
+                           "{1:2}"}) {
     const Result<Value> value = parse(text, "bad.json");
     ASSERT_FALSE(value.ok()) << text;
     EXPECT_EQ(value.error().code, ErrorCode::kCorrupt) << text;
@@ -53,6 +72,8 @@ TEST(Json, limits_depth_and_length) {
   EXPECT_EQ(parse(deep, "deep").error().code, ErrorCode::kLimit);
   EXPECT_TRUE(parse(deep.substr(1, 128), "deep").ok());
   EXPECT_EQ(parse("[1,2,3]", "long", {.bytes_max = 6}).error().code, ErrorCode::kLimit);
+  EXPECT_TRUE(parse("[1,2,3]", "many", {.values_max = 4}).ok());
+  EXPECT_EQ(parse("[1,2,3]", "many", {.values_max = 3}).error().code, ErrorCode::kLimit);
 }
 
 }  // namespace

@@ -3,15 +3,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "checkpoint_builder.h"
-#include "temp_folder.h"
+#include "testing/checkpoint_builder.h"
+#include "testing/temp_folder.h"
 
 namespace hadal {
 namespace {
 
+using test::must;
+using test::TempFolder;
 using ::testing::HasSubstr;
-using testing::must;
-using testing::TempFolder;
 
 const fs::path kSource = HADAL_SOURCE_DIR;
 

@@ -4,16 +4,16 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include "checkpoint_builder.h"
-#include "temp_folder.h"
+#include "testing/checkpoint_builder.h"
+#include "testing/temp_folder.h"
 
 namespace hadal {
 namespace {
 
+using test::must;
+using test::TempFolder;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using testing::must;
-using testing::TempFolder;
 
 TEST(ModelFiles, a_folder_gives_its_regular_files_by_base_name) {
   const TempFolder folder;

@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "base/dtype.h"
-#include "checkpoint_builder.h"
+#include "testing/checkpoint_builder.h"
 #include "formats/checkpoint.h"
 
 namespace hadal {

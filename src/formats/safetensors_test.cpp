@@ -36,11 +36,12 @@ std::string two(std::string_view first_offsets, std::string_view second_offsets)
 }
 
 TEST(Safetensors, tensors_come_in_file_order_with_metadata_and_places) {
-  const std::string file = file_of(
-      R"({"__metadata__":{"format":"pt"},"b":{"dtype":"F32","shape":[2,1],"data_offsets":[6,14]},)"
-      R"("a":{"dtype":"BF16","shape":[3],"data_offsets":[0,6]},"empty":{"dtype":"I64","shape":[0],"data_offsets":[6,6]},)"
-      R"("scalar":{"dtype":"U8","shape":[],"data_offsets":[14,15]}}   )",
-      15);
+  const std::string file =
+      file_of(R"({"__metadata__":{"format":"pt"},"b":{"dtype":"F32","shape":[2,1],"data_offsets":[6,14]},)"
+              R"("a":{"dtype":"BF16","shape":[3],"data_offsets":[0,6]},)"
+              R"("empty":{"dtype":"I64","shape":[0],"data_offsets":[6,6]},)"
+              R"("scalar":{"dtype":"U8","shape":[],"data_offsets":[14,15]}}   )",
+              15);
   const Result<SafetensorsFile> parsed = parse(file);
   ASSERT_TRUE(parsed.ok()) << parsed.error().to_string();
   ASSERT_EQ(parsed->tensors.size(), 4u);

@@ -4,14 +4,18 @@
 #include <limits>
 
 #include "base/io.h"
-#include "checkpoint_builder.h"
+<<<<<<< HEAD
+=======
+#include "testing/checkpoint_builder.h"
+>>>>>>> infra
 #include "model/model_description.h"
+#include "testing/checkpoint_builder.h"
 
 namespace hadal {
 namespace {
 
+using test::must;
 using ::testing::HasSubstr;
-using testing::must;
 
 const fs::path kSource = HADAL_SOURCE_DIR;
 

@@ -8,7 +8,7 @@
 #include <set>
 
 #include "base/io.h"
-#include "checkpoint_builder.h"
+#include "testing/checkpoint_builder.h"
 #include "model/deepseek_v4_names.h"
 #include "model/stored_weights.h"
 

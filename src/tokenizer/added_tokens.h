@@ -48,7 +48,7 @@ class TokenTrie {
   std::array<bool, 256> begins_token_{};
 };
 
-class AddedTokens {
+class AddedTokenFinder {
  public:
   void add(std::string_view content, TokenId id, bool is_normalized) {
     (is_normalized ? normalized_ : verbatim_).add(content, id);

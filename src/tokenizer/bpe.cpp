@@ -10,19 +10,16 @@ namespace hadal::tokenizer {
 
 using Rank = MergeTable::Rank;
 
-Bpe::Bpe(const Vocabulary& vocabulary, const MergeTable& merges, const std::array<TokenId, 256>& byte_token)
-    : vocabulary_(vocabulary),
-      merges_(merges),
-      byte_token_(byte_token),
-      whole_(std::make_unique<std::atomic<Whole>[]>(static_cast<size_t>(vocabulary.size()))) {}
+Bpe::Bpe(const BpeTables& tables)
+    : tables_(tables), whole_(std::make_unique<std::atomic<Whole>[]>(static_cast<size_t>(tables.vocabulary.size()))) {}
 
 uint64_t Bpe::memory_bytes() const {
-  return sizeof *this + static_cast<uint64_t>(vocabulary_.size()) * sizeof(Whole);
+  return sizeof *this + static_cast<uint64_t>(tables_.vocabulary.size()) * sizeof(Whole);
 }
 
 void Bpe::encode(std::string_view piece, std::vector<TokenId>& ids) const {
-  if (piece.size() > vocabulary_.longest()) return merge(piece, ids);
-  const TokenId token = vocabulary_.find(piece);
+  if (piece.size() > tables_.vocabulary.longest()) return merge(piece, ids);
+  const TokenId token = tables_.vocabulary.find(piece);
   if (token == kNoToken) return merge(piece, ids);
   std::atomic<Whole>& whole = whole_[static_cast<size_t>(token)];
   switch (whole.load(std::memory_order_relaxed)) {
@@ -49,23 +46,35 @@ void Bpe::merge(std::string_view piece, std::vector<TokenId>& ids) const {
   merge_long(piece, ids);
 }
 
+namespace {
+
+// Without a branch, so that compilers use vectors.
+Rank lowest_of(const Rank* ranks, size_t n) {
+  Rank lowest = MergeTable::kNoRank;
+  for (size_t i = 0; i < n; ++i) lowest = std::min(lowest, ranks[i]);
+  return lowest;
+}
+
+}  // namespace
+
 void Bpe::merge_short(std::string_view piece, std::vector<TokenId>& ids) const {
   HADAL_DCHECK(piece.size() <= kShortBytesMax, "piece is too long", piece.size());
   TokenId tokens[kShortBytesMax];
   Rank ranks[kShortBytesMax];  // ranks[i]: of tokens i and i + 1
   size_t n = piece.size();
   if (n == 0) return;
-  for (size_t i = 0; i < n; ++i) tokens[i] = byte_token_[static_cast<uint8_t>(piece[i])];
-  for (size_t i = 0; i + 1 < n; ++i) ranks[i] = merges_.rank(tokens[i], tokens[i + 1]);
+  for (size_t i = 0; i < n; ++i) tokens[i] = tables_.byte_token[static_cast<uint8_t>(piece[i])];
+  for (size_t i = 0; i + 1 < n; ++i) ranks[i] = tables_.merges.rank(tokens[i], tokens[i + 1]);
   while (n > 1) {
-    const size_t lowest = static_cast<size_t>(std::min_element(ranks, ranks + n - 1) - ranks);  // the first of equals
-    if (ranks[lowest] == MergeTable::kNoRank) break;
-    tokens[lowest] = merges_.merged(ranks[lowest]);
+    const Rank rank = lowest_of(ranks, n - 1);
+    if (rank == MergeTable::kNoRank) break;
+    const auto lowest = static_cast<size_t>(std::find(ranks, ranks + n - 1, rank) - ranks);
+    tokens[lowest] = tables_.merges.merged(rank);
     std::memmove(tokens + lowest + 1, tokens + lowest + 2, (n - lowest - 2) * sizeof(TokenId));
     std::memmove(ranks + lowest, ranks + lowest + 1, (n - lowest - 2) * sizeof(Rank));
     --n;
-    if (lowest > 0) ranks[lowest - 1] = merges_.rank(tokens[lowest - 1], tokens[lowest]);
-    if (lowest + 1 < n) ranks[lowest] = merges_.rank(tokens[lowest], tokens[lowest + 1]);
+    if (lowest > 0) ranks[lowest - 1] = tables_.merges.rank(tokens[lowest - 1], tokens[lowest]);
+    if (lowest + 1 < n) ranks[lowest] = tables_.merges.rank(tokens[lowest], tokens[lowest + 1]);
   }
   ids.insert(ids.end(), tokens, tokens + n);
 }
@@ -84,7 +93,7 @@ void Bpe::merge_long(std::string_view piece, std::vector<TokenId>& ids) const {
   if (n == 0) return;
   std::vector<Symbol> symbols(n);
   for (uint32_t i = 0; i < n; ++i) {
-    symbols[i] = {.token = byte_token_[static_cast<uint8_t>(piece[i])],
+    symbols[i] = {.token = tables_.byte_token[static_cast<uint8_t>(piece[i])],
                   .bytes = 1,
                   .previous = i == 0 ? kNone : i - 1,
                   .next = i + 1 == n ? kNone : i + 1};
@@ -105,7 +114,7 @@ void Bpe::merge_long(std::string_view piece, std::vector<TokenId>& ids) const {
   const auto offer = [&](uint32_t left) {
     if (left == kNone || symbols[left].next == kNone) return;
     const Symbol& right = symbols[symbols[left].next];
-    const Rank rank = merges_.rank(symbols[left].token, right.token);
+    const Rank rank = tables_.merges.rank(symbols[left].token, right.token);
     if (rank != MergeTable::kNoRank) {
       pairs.push({.rank = rank, .left = left, .bytes = symbols[left].bytes + right.bytes});
     }
@@ -118,7 +127,7 @@ void Bpe::merge_long(std::string_view piece, std::vector<TokenId>& ids) const {
     Symbol& left = symbols[pair.left];
     if (left.bytes == 0 || left.next == kNone || left.bytes + symbols[left.next].bytes != pair.bytes) continue;
     Symbol& right = symbols[left.next];
-    left.token = merges_.merged(pair.rank);
+    left.token = tables_.merges.merged(pair.rank);
     left.bytes = pair.bytes;
     right.bytes = 0;
     left.next = right.next;

@@ -10,15 +10,13 @@
 // for the lowest: quadratic, but the array is short. Long ones keep the pairs in a heap: n log n.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string_view>
 #include <vector>
 
-#include "tokenizer/merge_table.h"
-#include "tokenizer/vocabulary.h"
+#include "tokenizer/bpe_tables.h"
 
 namespace hadal::tokenizer {
 
@@ -28,8 +26,8 @@ inline constexpr size_t kPieceBytesMax = size_t{4} << 20;
 
 class Bpe {
  public:
-  // byte_token[b] is the token of byte b. Vocabulary and merges outlive this object.
-  Bpe(const Vocabulary& vocabulary, const MergeTable& merges, const std::array<TokenId, 256>& byte_token);
+  // The tables outlive this object.
+  explicit Bpe(const BpeTables& tables);
 
   // Appends the tokens of a piece. Thread-safe.
   void encode(std::string_view piece, std::vector<TokenId>& ids) const;
@@ -39,7 +37,7 @@ class Bpe {
   void merge_long(std::string_view piece, std::vector<TokenId>& ids) const;   // of at most kPieceBytesMax
 
   // Where the heap overtakes the array (tokenizer_bench, BM_merge).
-  static constexpr size_t kShortBytesMax = 192;
+  static constexpr size_t kShortBytesMax = 256;
 
   uint64_t memory_bytes() const;
 
@@ -50,9 +48,7 @@ class Bpe {
 
   void merge(std::string_view piece, std::vector<TokenId>& ids) const;
 
-  const Vocabulary& vocabulary_;
-  const MergeTable& merges_;
-  std::array<TokenId, 256> byte_token_;
+  const BpeTables& tables_;
   // One per token. Threads may store at once, but only the same answer, and nothing else hangs on it: relaxed order.
   std::unique_ptr<std::atomic<Whole>[]> whole_;
 };

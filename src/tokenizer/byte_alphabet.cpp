@@ -18,15 +18,20 @@ ByteAlphabet::ByteAlphabet() {
 
 bool ByteAlphabet::append_bytes(std::string_view spelled, std::string& bytes) const {
   const size_t before = bytes.size();
-  while (!spelled.empty()) {
-    const utf8::Decoded letter = utf8::decode(spelled);
-    const bool is_known = letter.valid && letter.code_point < kCodePoints && byte_of_[letter.code_point] >= 0;
-    if (!is_known) {
+  for (size_t i = 0; i < spelled.size();) {
+    // All letters have one or two bytes in UTF-8, so the general decoder is not needed; a vocabulary has a million.
+    const auto lead = static_cast<uint8_t>(spelled[i++]);
+    size_t code_point = lead;
+    if (lead >= 0x80) {
+      const auto tail = i < spelled.size() ? static_cast<uint8_t>(spelled[i++]) : uint8_t{0};
+      const bool is_pair = lead >= 0xC2 && lead < 0xE0 && (tail & 0xC0) == 0x80;
+      code_point = is_pair ? (lead & 0x1Fu) << 6 | (tail & 0x3Fu) : kCodePoints;
+    }
+    if (code_point >= kCodePoints || byte_of_[code_point] < 0) {
       bytes.resize(before);
       return false;
     }
-    bytes += static_cast<char>(byte_of_[letter.code_point]);
-    spelled.remove_prefix(static_cast<size_t>(letter.length));
+    bytes += static_cast<char>(byte_of_[code_point]);
   }
   return true;
 }

@@ -17,8 +17,8 @@ inline constexpr int64_t kMergesMax = (int64_t{1} << 21) - 2;
 
 class MergeTable {
  public:
-  using Rank = uint32_t;  // place in the list of merges; the lowest is done first
-  static constexpr Rank kNoRank = (1u << 21) - 1;
+  using Rank = int32_t;  // place in the list of merges; the lowest is done first
+  static constexpr Rank kNoRank = (1 << 21) - 1;
 
   // Room for n_merges, at most kMergesMax.
   explicit MergeTable(size_t n_merges);
@@ -38,7 +38,7 @@ class MergeTable {
       if (slot == kEmpty) return kNoRank;
     }
   }
-  TokenId merged(Rank rank) const { return merged_[rank]; }
+  TokenId merged(Rank rank) const { return merged_[static_cast<size_t>(rank)]; }
 
   uint64_t memory_bytes() const { return slots_.capacity() * sizeof(uint64_t) + merged_.capacity() * sizeof(TokenId); }
 

@@ -2,7 +2,8 @@
 //
 // What is supported is what DeepSeek's models use: a pre-tokenizer Sequence of Split regexes (behaviour Isolated) and
 // ByteLevel, a BPE model without dropout, added tokens with and without the `special` flag. Anything else is refused
-// by name. Nothing from the file is executed; regexes run under PCRE2 with match and depth limits.
+// by name. Nothing from the file is executed. DeepSeek's own regexes are done by a scanner, others run under PCRE2 with
+// limits: a regex made to run for ever gives up and leaves the rest of its text in one piece.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +26,9 @@ enum class AddedTokens { kRecognise, kAsText };
 
 class Tokenizer {
  public:
-  // Parses tokenizer.json. `name` is the place for messages. Errors: Corrupt (not the format, ids out of order, merges
-  // that name unknown tokens), Unsupported (a component this class does not have, named), Limit.
+  // Parses tokenizer.json. `name` is the place for messages. Errors: Corrupt (not the format, ids twice or missing,
+  // merges that name unknown tokens), Unsupported (a component this class does not have, named), Limit. About 0.15 s
+  // for 128,000 tokens.
   static Result<Tokenizer> parse(std::string_view tokenizer_json, std::string_view name);
 
   Tokenizer(Tokenizer&&) noexcept;
@@ -34,7 +36,7 @@ class Tokenizer {
   ~Tokenizer();
 
   // Appends the ids of text. Never fails: bytes that are not UTF-8 become U+FFFD first, as in the reference tokenizers.
-  // No BOS is added. Thread-safe.
+  // No BOS is added. Time grows with the length of the text (n log n in a run without any boundary). Thread-safe.
   void encode(std::string_view text, AddedTokens added, std::vector<TokenId>& ids) const;
   std::vector<TokenId> encode(std::string_view text, AddedTokens added) const;
 

@@ -1,4 +1,5 @@
-// Made by tools/generate_unicode_categories.py from UnicodeData.txt of Unicode 15.0.0; do not edit.
+// Made by tools/generate_unicode_categories.py; do not edit.
+// Source: UnicodeData.txt of Unicode 15.0.0.
 #include "tokenizer/unicode_categories.h"
 
 namespace hadal::tokenizer {

@@ -4,54 +4,15 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
 
 #include "tokenizer/errors.h"
+#include "tokenizer/token_hash.h"
 
 namespace hadal::tokenizer {
 namespace {
 
 // With random keys and half of the slots used, the longest search of a million keys is about 60 slots.
 constexpr size_t kProbesMax = 256;
-
-template <class Word>
-uint64_t load(const char* p) {
-  Word word;
-  std::memcpy(&word, p, sizeof word);
-  return word;
-}
-
-// Both halves of the 128-bit product: every input bit reaches every output bit.
-uint64_t mix(uint64_t a, uint64_t b) {
-  const auto product = static_cast<unsigned __int128>(a) * b;
-  return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
-}
-
-// Tokens are short: one or two loads and one multiplication up to 16 bytes.
-uint64_t hash(std::string_view bytes) {
-  constexpr uint64_t kOdd1 = 0x9E3779B97F4A7C15u;  // digits of the golden ratio
-  constexpr uint64_t kOdd2 = 0xD6E8FEB86659FD93u;
-  const char* p = bytes.data();
-  size_t n = bytes.size();
-  uint64_t h = n * kOdd2;
-  while (n > 16) {
-    h = mix(h ^ load<uint64_t>(p), kOdd1);
-    p += 8;
-    n -= 8;
-  }
-  uint64_t a = 0;
-  uint64_t b = 0;
-  if (n >= 8) {
-    a = load<uint64_t>(p);
-    b = load<uint64_t>(p + n - 8);
-  } else if (n >= 4) {
-    a = load<uint32_t>(p);
-    b = load<uint32_t>(p + n - 4);
-  } else if (n > 0) {
-    a = load<uint8_t>(p) << 16 | load<uint8_t>(p + n / 2) << 8 | load<uint8_t>(p + n - 1);
-  }
-  return mix(a ^ h ^ kOdd1, b ^ kOdd2);
-}
 
 uint32_t tag_of(uint64_t h) {
   return static_cast<uint32_t>(h >> 32);
@@ -80,7 +41,7 @@ Result<Vocabulary> Vocabulary::create(const std::vector<std::string>& bytes, con
 Result<void> Vocabulary::insert(TokenId id) {
   const std::string_view key = bytes(id);
   longest_ = std::max(longest_, key.size());
-  const uint64_t h = hash(key);
+  const uint64_t h = token_hash(key);
   size_t at = h & mask_;
   for (size_t probe = 0; probe < kProbesMax; ++probe, at = (at + 1) & mask_) {
     Slot& slot = slots_[at];
@@ -99,7 +60,7 @@ Result<void> Vocabulary::insert(TokenId id) {
 }
 
 TokenId Vocabulary::find(std::string_view key) const {
-  const uint64_t h = hash(key);
+  const uint64_t h = token_hash(key);
   for (size_t at = h & mask_;; at = (at + 1) & mask_) {
     const Slot& slot = slots_[at];
     if (slot.id == kNoToken) return kNoToken;

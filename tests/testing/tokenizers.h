@@ -1,13 +1,12 @@
 // Tokenizers for tests: a small one that is right and easy to break, the one that ships, and text from a seed.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <array>
 #include <random>
 #include <string>
 #include <utility>
 
+#include "base/check.h"
 #include "base/io.h"
 #include "base/json.h"
 #include "base/utf8.h"
@@ -73,11 +72,20 @@ inline Value small_tokenizer_json() {
   return root.set("model", small_model());
 }
 
+// The member of an object that has it, to be changed.
+inline Value& member(Value& object, std::string_view key) {
+  for (auto& [name, value] : object.members()) {
+    if (name == key) return value;
+  }
+  HADAL_CHECK(false, "no such member:", key);
+  return object;
+}
+
 // A file of the source tree.
 inline std::string source_file(const std::string& path) {
   Result<std::string> text = read_file(fs::path(HADAL_SOURCE_DIR) / path, uint64_t{1} << 30);
-  EXPECT_TRUE(text.ok()) << text.error().to_string();
-  return text.ok() ? std::move(text).value() : "";
+  HADAL_CHECK(text.ok(), text.error().to_string());
+  return std::move(text).value();
 }
 
 inline std::string tiny_tokenizer_text() {
@@ -88,7 +96,7 @@ inline std::string tiny_tokenizer_text() {
 inline const Tokenizer& tiny_tokenizer() {
   static const Tokenizer tokenizer = [] {
     Result<Tokenizer> parsed = Tokenizer::parse(tiny_tokenizer_text(), "models/v4-tiny/tokenizer.json");
-    if (!parsed.ok()) ADD_FAILURE() << parsed.error().to_string();
+    HADAL_CHECK(parsed.ok(), parsed.error().to_string());
     return std::move(parsed).value();
   }();
   return tokenizer;

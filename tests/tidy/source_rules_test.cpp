@@ -40,7 +40,7 @@ TEST(SourceRules, a_note_needs_an_issue) {
                   "// TO"
                   "DO: later\n"),
             "1 todo");
-  EXPECT_EQ(check("docs/a.md",
+  EXPECT_EQ(check("notes/a.md",
                   "TO"
                   "DO(#x)\n"),
             "1 todo");
@@ -49,7 +49,7 @@ TEST(SourceRules, a_note_needs_an_issue) {
                   "DO(#12): later\n// TO"
                   "DO #7\n"),
             "");
-  EXPECT_EQ(check("docs/a.md",
+  EXPECT_EQ(check("notes/a.md",
                   "a\nFIX"
                   "ME\n"),
             "2 fixme");
@@ -65,7 +65,7 @@ TEST(SourceRules, a_file_of_801_lines_is_two) {
   for (size_t i = 0; i < kFileLinesMax; ++i) text += "\n";
   EXPECT_EQ(check("src/a.cpp", text), "");
   EXPECT_EQ(check("src/a.cpp", text + "\n"), "0 file-length");
-  EXPECT_EQ(check("docs/a.md", text + "\n"), "");
+  EXPECT_EQ(check("notes/a.md", text + "\n"), "");
 }
 
 TEST(SourceRules, columns_are_counted_in_code_points) {
@@ -73,7 +73,7 @@ TEST(SourceRules, columns_are_counted_in_code_points) {
   for (size_t i = 0; i < kLineColumnsMax - 2; ++i) umlauts += "\u00fc";
   EXPECT_EQ(check("src/a.cpp", "//" + umlauts), "");
   EXPECT_EQ(check("src/a.cpp", "//" + umlauts + "x"), "1 line-length");
-  EXPECT_EQ(check("docs/a.md", "//" + umlauts + "x"), "");
+  EXPECT_EQ(check("notes/a.md", "//" + umlauts + "x"), "");
   EXPECT_EQ(check("src/a.cpp", "// clang-format off\n//" + umlauts + "x\n// clang-format on\n"), "");
   EXPECT_EQ(check("src/a.cpp", "auto s = R\"(\n" + umlauts + "xxx\n)\";\n//" + umlauts + "x\n"), "4 line-length");
 }
@@ -84,7 +84,7 @@ TEST(SourceRules, tabs_are_for_makefiles) {
 }
 
 TEST(SourceRules, paths_of_one_machine_are_found) {
-  EXPECT_EQ(check("docs/a.md",
+  EXPECT_EQ(check("notes/a.md",
                   "see /"
                   "home/me/model\n"),
             "1 machine-path");
@@ -92,7 +92,7 @@ TEST(SourceRules, paths_of_one_machine_are_found) {
                   "auto p = \"/"
                   "root/x\";\n"),
             "1 machine-path");
-  EXPECT_EQ(check("docs/a.md", "see docs/home/me, https://example.org/home/x and ~/work/x\n"), "");
+  EXPECT_EQ(check("notes/a.md", "see docs/home/me, https://example.org/home/x and ~/work/x\n"), "");
 }
 
 }  // namespace

@@ -88,6 +88,33 @@ std::vector<Violation> check_fuzz_corpora(std::span<const TreeFile> files) {
   return found;
 }
 
+std::vector<Violation> check_document_names(std::string_view path, std::string_view text,
+                                            std::span<const TreeFile> files) {
+  constexpr std::string_view kFolder = "docs/";
+  std::vector<Violation> found;
+  const auto lines = split_lines(text);
+  for (size_t i = 0; i < lines.size(); ++i) {
+    for (size_t at = lines[i].find(kFolder); at != std::string_view::npos; at = lines[i].find(kFolder, at + 1)) {
+      if (at > 0 && (is_identifier_char(lines[i][at - 1]) || lines[i][at - 1] == '/')) continue;
+      size_t end = at;
+      while (end < lines[i].size() && (is_identifier_char(lines[i][end]) || lines[i][end] == '/' ||
+                                       lines[i][end] == '-' || lines[i][end] == '.')) {
+        ++end;
+      }
+      const std::string_view name = lines[i].substr(at, end - at);
+      const size_t dot = name.rfind(".md");
+      if (dot == std::string_view::npos) continue;
+      const std::string_view document = name.substr(0, dot + 3);
+      const bool exists =
+          std::any_of(files.begin(), files.end(), [&](const auto& file) { return file.path == document; });
+      if (!exists) {
+        found.push_back({std::string(path), i + 1, "document", std::string(document) + " does not exist: write it"});
+      }
+    }
+  }
+  return found;
+}
+
 std::optional<std::string> find_clang_format() {
   const std::string version = std::to_string(kClangFormatVersion);
   for (const std::string& command : {"clang-format-" + version, std::string("clang-format")}) {

@@ -4,6 +4,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tidy/tree.h"
@@ -22,6 +23,10 @@ std::vector<Violation> check_op_folders(std::span<const TreeFile> files);
 
 // Every fuzz/NAME_fuzz.cpp has inputs in fuzz/corpus/NAME/, and every such folder has its target.
 std::vector<Violation> check_fuzz_corpora(std::span<const TreeFile> files);
+
+// Every document that a text names as docs/... exists. Backslashes and quotes end the name.
+std::vector<Violation> check_document_names(std::string_view path, std::string_view text,
+                                            std::span<const TreeFile> files);
 
 // The command of a clang-format of the right version, if one is installed.
 std::optional<std::string> find_clang_format();

@@ -38,5 +38,15 @@ TEST(TreeRules, targets_and_corpora_come_in_pairs) {
   EXPECT_EQ(check_fuzz_corpora(std::vector<TreeFile>{{"fuzz/a_fuzz.cpp"}, {"fuzz/corpus/b/1"}}).size(), 2u);
 }
 
+TEST(TreeRules, documents_that_are_named_exist) {
+  const std::vector<TreeFile> files = {{"docs/state.md"}};
+  const auto check = [&](const char* text) { return check_document_names("src/a.h", text, files).size(); };
+  EXPECT_EQ(check("// See docs/state.md, and docs/state.md.\n"), 0u);
+  EXPECT_EQ(check("// the kernel's docs/ folder; other/docs/x.md\n"), 0u);
+  EXPECT_EQ(check("// See docs/"
+                  "missing.md.\n"),
+            1u);
+}
+
 }  // namespace
 }  // namespace hadal::tidy

@@ -32,8 +32,10 @@ TEST(Tidy, sources_keep_the_rules_of_style) {
         file.path.starts_with("fuzz/corpus/")) {
       continue;
     }
-    const auto more = check_source(file.path, tree().text(file.path));
-    found.insert(found.end(), more.begin(), more.end());
+    const std::string text = tree().text(file.path);
+    for (const auto& more : {check_source(file.path, text), check_document_names(file.path, text, tree().files)}) {
+      found.insert(found.end(), more.begin(), more.end());
+    }
   }
   EXPECT_TRUE(found.empty()) << to_string(found);
 }

@@ -29,7 +29,8 @@ function installPackages(work) {
   const here = dirname(fileURLToPath(import.meta.url));
   mkdirSync(work, { recursive: true });
   for (const name of ['package.json', 'package-lock.json']) copyFileSync(join(here, name), join(work, name));
-  const npm = spawnSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline'], { cwd: work, encoding: 'utf8' });
+  const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline'];
+  const npm = spawnSync('npm', ['ci', ...flags], { cwd: work, encoding: 'utf8' });
   if (npm.status === 0) return;
   const reason = npm.error ? npm.error.message : npm.stderr;
   // Bytes that are not those of the lock file are a failure, not a missing network.
@@ -127,7 +128,8 @@ async function main() {
 
   await checkGoldens(tool, join(options.repository, 'tests/data/tokenizer'));
 
-  const packages = ['@huggingface/tokenizers/dist/tokenizers.mjs', '@lenml/tokenizers/dist/main.mjs'].map((path) => join(modules, path));
+  const packages = ['@huggingface/tokenizers/dist/tokenizers.mjs', '@lenml/tokenizers/dist/main.mjs']
+    .map((path) => join(modules, path));
   const text = makeText({ repository: options.repository, packages, tokenizerJson });
   const rounds = Number(options.rounds);
   const times = text.map(() => ({ ours: [], theirs: [] }));

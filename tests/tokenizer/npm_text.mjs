@@ -52,7 +52,8 @@ const pick = (...choices) => (random) => choices[random(choices.length)];
 
 function chinese(random, count) {
   // The first range holds most of the frequent characters' code points; the others are kana, hangul, punctuation.
-  const ranges = [[0x4e00, 0x6fff], [0x4e00, 0x9fa5], [0x4e00, 0x9fa5], [0x3041, 0x3096], [0x30a0, 0x30ff], [0xac00, 0xd7a3]];
+  const ranges = [[0x4e00, 0x6fff], [0x4e00, 0x9fa5], [0x4e00, 0x9fa5], [0x3041, 0x3096], [0x30a0, 0x30ff],
+    [0xac00, 0xd7a3]];
   return draw(ranges, count, random, pick('', '，', '。', '、', '的', '是', '在', '\n', ' ', '123', '「', 'abc', '・'));
 }
 
@@ -63,7 +64,9 @@ function chineseFromVocabulary(random, count, vocabulary) {
     .map((token) => Buffer.from([...token].map((c) => bytes.get(c) ?? 0)).toString('utf8'))
     .filter((word) => /^[一-龥]+$/u.test(word));
   let out = '';
-  for (let i = 0; i < count; ++i) out += words[random(words.length)] + (random(8) === 0 ? '，' : '') + (random(20) === 0 ? '。\n' : '');
+  for (let i = 0; i < count; ++i) {
+    out += words[random(words.length)] + (random(8) === 0 ? '，' : '') + (random(20) === 0 ? '。\n' : '');
+  }
   return out;
 }
 
@@ -79,22 +82,24 @@ function byteAlphabet() {
 }
 
 function emoji(random, count) {
-  const ranges = [[0x1f300, 0x1f64f], [0x1f680, 0x1f6c5], [0x1f900, 0x1f9ff], [0x2600, 0x26ff], [0x1f1e6, 0x1f1ff], [0x1fa70, 0x1fa7c]];
+  const ranges = [[0x1f300, 0x1f64f], [0x1f680, 0x1f6c5], [0x1f900, 0x1f9ff], [0x2600, 0x26ff], [0x1f1e6, 0x1f1ff],
+    [0x1fa70, 0x1fa7c]];
   return draw(ranges, count, random, pick('', ' ', '\u200d', '\ufe0f', '\u200d♂\ufe0f', 'word', '\n', '!?', '  '));
 }
 
 function oddSpace(random, count) {
-  const ranges = [[0x20, 0x20], [0x09, 0x0d], [0x0a, 0x0a], [0x0d, 0x0d], [0x2000, 0x200f], [0x2028, 0x202f], [0xa0, 0xa0],
-    [0x3000, 0x3000], [0x85, 0x85], [0xfeff, 0xfeff], [0x180e, 0x180e], [0x1680, 0x1680]];
+  const ranges = [[0x20, 0x20], [0x09, 0x0d], [0x0a, 0x0a], [0x0d, 0x0d], [0x2000, 0x200f], [0x2028, 0x202f],
+    [0xa0, 0xa0], [0x3000, 0x3000], [0x85, 0x85], [0xfeff, 0xfeff], [0x180e, 0x180e], [0x1680, 0x1680]];
   return draw(ranges, count, random, pick('', 'a', 'word', '.', '7', '\r\n', '中', '_x', '$', 'é'));
 }
 
 function scripts(random, count) {
   // Ranges without gaps: Latin, Greek, Cyrillic, Hebrew and Arabic letters, Devanagari, Thai, combining marks, symbols,
   // numbers of many kinds, controls, private use.
-  const ranges = [[0xa1, 0xff], [0x100, 0x24f], [0x3b1, 0x3c9], [0x400, 0x4ff], [0x5d0, 0x5ea], [0x620, 0x64a], [0x904, 0x939],
-    [0xe01, 0xe3a], [0x300, 0x36f], [0x2190, 0x23ff], [0x2150, 0x218b], [0x660, 0x669], [0x2460, 0x249b], [0x1d7ce, 0x1d7ff],
-    [0x00, 0x1f], [0x7f, 0x9f], [0xe000, 0xe0ff], [0xff01, 0xff5e], [0x20000, 0x20fff]];
+  const ranges = [[0xa1, 0xff], [0x100, 0x24f], [0x3b1, 0x3c9], [0x400, 0x4ff], [0x5d0, 0x5ea], [0x620, 0x64a],
+    [0x904, 0x939], [0xe01, 0xe3a], [0x300, 0x36f], [0x2190, 0x23ff], [0x2150, 0x218b], [0x660, 0x669],
+    [0x2460, 0x249b], [0x1d7ce, 0x1d7ff], [0x00, 0x1f], [0x7f, 0x9f], [0xe000, 0xe0ff], [0xff01, 0xff5e],
+    [0x20000, 0x20fff]];
   return draw(ranges, count, random, pick('', ' ', '  ', '-', '1', '12345', '\n', ',', "'s", '.'));
 }
 
@@ -128,5 +133,6 @@ export function makeText({ repository, packages, tokenizerJson }) {
     'added tokens': addedTokens(random, 8_000, tokenizerJson.added_tokens.map((token) => token.content)),
     'long runs': ['a', ' ', '\n', '.', '中', '7', '=', ' x'].map((unit) => unit.repeat(6_000)).join('!'),
   };
-  return Object.entries(kinds).map(([kind, text]) => ({ kind, documents: text.toWellFormed().match(/[^]{1,65536}/gu) }));
+  return Object.entries(kinds)
+    .map(([kind, text]) => ({ kind, documents: text.toWellFormed().match(/[^]{1,65536}/gu) }));
 }

@@ -39,6 +39,7 @@ struct RoundRows {
   KvRounding rounding = KvRounding::kNone;
 };
 
+// Every version gives the bits of the reference for finite x. Cost: reads and writes T D floats.
 void round_rows(Device& device, const RoundRows& op);
 void round_rows_reference(CpuDevice& cpu, const RoundRows& op);
 std::span<const Version<RoundRows>> round_rows_versions();
@@ -51,17 +52,19 @@ struct PagedRows {
   int64_t row_bytes = 0;
   KvFormat format = KvFormat::kF32;
 
-  const std::byte* row(int64_t j) const {
-    return pages[j / rows_per_page] + offset + (j % rows_per_page) * row_bytes;
-  }
+  const std::byte* row(int64_t j) const { return pages[j / rows_per_page] + offset + (j % rows_per_page) * row_bytes; }
 };
 
 // One row to bytes and back; rope_dim is 0 for index keys. Encoding rounds to nearest, ties to even.
 void encode_row(KvFormat format, const float* x, int64_t D, int64_t rope_dim, std::byte* out);
 void decode_row_reference(KvFormat format, const std::byte* row, int64_t D, int64_t rope_dim, float* x);
 
-// The fastest decoder for the processor; the function stays valid. Bit-equal to decode_row_reference.
+// The fastest coders for a processor; the functions stay valid. Bit-equal to the two above for rows of finite numbers;
+// the decoder also for every other byte pattern. Widths that are no multiple of 32 (16 for each part of kFp8) run the
+// two above. Rows need no alignment.
+using EncodeRow = void (*)(KvFormat format, const float* x, int64_t D, int64_t rope_dim, std::byte* out);
 using DecodeRow = void (*)(KvFormat format, const std::byte* row, int64_t D, int64_t rope_dim, float* x);
+EncodeRow encode_row_for(CpuLevel level);
 DecodeRow decode_row_for(CpuLevel level);
 
 }  // namespace hadal::ops

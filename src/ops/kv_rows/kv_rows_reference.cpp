@@ -1,14 +1,13 @@
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
 #include "base/dtype.h"
 #include "ops/kv_rows/kv_rows.h"
+#include "ops/kv_rows/kv_rows_kernels.h"
 
 namespace hadal::ops {
 namespace {
-
-constexpr int64_t kFp8Block = 64;
-constexpr int64_t kFp4Block = 32;
 
 // Sylvester order: butterflies of distance 1, 2, 4, ..., then the scale.
 void hadamard(float* x, int64_t D) {
@@ -43,38 +42,51 @@ void load_bf16(const std::byte* row, int64_t n, float* x) {
 
 }  // namespace
 
-void round_rows_reference(CpuDevice&, const RoundRows& op) {
-  for (int64_t t = 0; t < op.T; ++t) {
-    float* x = op.x + t * op.x_stride;
-    switch (op.rounding) {
-      case KvRounding::kNone: break;
-      case KvRounding::kE4m3: fake_quantize_e4m3(x, static_cast<int>(op.D - op.rope_dim), kFp8Block); break;
-      case KvRounding::kHadamard: hadamard(x, op.D); break;
-      case KvRounding::kHadamardE2m1:
-        hadamard(x, op.D);
-        fake_quantize_e2m1(x, static_cast<int>(op.D), kFp4Block);
-        break;
-    }
+void round_row_reference(KvRounding rounding, float* x, int64_t D, int64_t rope_dim) {
+  switch (rounding) {
+    case KvRounding::kNone:
+      return;
+    case KvRounding::kE4m3:
+      fake_quantize_e4m3(x, static_cast<int>(D - rope_dim), kFp8Block);
+      return;
+    case KvRounding::kHadamard:
+      hadamard(x, D);
+      return;
+    case KvRounding::kHadamardE2m1:
+      hadamard(x, D);
+      fake_quantize_e2m1(x, static_cast<int>(D), kFp4Block);
+      return;
   }
+}
+
+void round_rows_reference(CpuDevice&, const RoundRows& op) {
+  for (int64_t t = 0; t < op.T; ++t) round_row_reference(op.rounding, op.x + t * op.x_stride, op.D, op.rope_dim);
 }
 
 int64_t kv_row_bytes(KvFormat format, int64_t D, int64_t rope_dim) {
   switch (format) {
-    case KvFormat::kF32: return 4 * D;
-    case KvFormat::kBf16: return 2 * D;
+    case KvFormat::kF32:
+      return 4 * D;
+    case KvFormat::kBf16:
+      return 2 * D;
     case KvFormat::kFp8: {
       const int64_t nope = D - rope_dim;
       return (nope + 2 * rope_dim + (nope + kFp8Block - 1) / kFp8Block + 7) / 8 * 8;
     }
-    case KvFormat::kFp4: return D / 2 + D / kFp4Block;
+    case KvFormat::kFp4:
+      return D / 2 + D / kFp4Block;
   }
   return 0;
 }
 
 void encode_row(KvFormat format, const float* x, int64_t D, int64_t rope_dim, std::byte* out) {
   switch (format) {
-    case KvFormat::kF32: std::memcpy(out, x, static_cast<size_t>(D) * 4); return;
-    case KvFormat::kBf16: store_bf16(x, D, out); return;
+    case KvFormat::kF32:
+      std::memcpy(out, x, static_cast<size_t>(D) * 4);
+      return;
+    case KvFormat::kBf16:
+      store_bf16(x, D, out);
+      return;
     case KvFormat::kFp8: {
       const int64_t nope = D - rope_dim;
       store_bf16(x + nope, rope_dim, out + nope);
@@ -105,8 +117,12 @@ void encode_row(KvFormat format, const float* x, int64_t D, int64_t rope_dim, st
 
 void decode_row_reference(KvFormat format, const std::byte* row, int64_t D, int64_t rope_dim, float* x) {
   switch (format) {
-    case KvFormat::kF32: std::memcpy(x, row, static_cast<size_t>(D) * 4); return;
-    case KvFormat::kBf16: load_bf16(row, D, x); return;
+    case KvFormat::kF32:
+      std::memcpy(x, row, static_cast<size_t>(D) * 4);
+      return;
+    case KvFormat::kBf16:
+      load_bf16(row, D, x);
+      return;
     case KvFormat::kFp8: {
       const int64_t nope = D - rope_dim;
       load_bf16(row + nope, rope_dim, x + nope);

@@ -1,23 +1,78 @@
 #include "ops/linear/linear.h"
 
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+#include "ops/linear/linear_kernels.h"
+
 namespace hadal::ops {
+namespace {
+
+// Splits the rows of every group into blocks and runs the kernel on them.
+template <RowBlockKernel kernel>
+void linear_by_blocks(CpuDevice& cpu, const Linear& op) {
+  const int64_t rows_per_group = op.w.rows / op.x.groups;
+  const int64_t block = rows_per_task(op.w, op.x.T, cpu.pool().size());
+  // Blocks begin at multiples of `block`, and anew with every group.
+  const auto blocks_before = [&](int64_t row) { return row / block; };
+  const int64_t blocks_of_group_max = (rows_per_group + block - 1) / block + 1;
+  thread_local std::vector<const std::byte*> tokens;
+  tokens.resize(static_cast<size_t>(op.x.groups * op.x.T));
+  for (int64_t g = 0; g < op.x.groups; ++g) {
+    for (int64_t t = 0; t < op.x.T; ++t) tokens[static_cast<size_t>(g * op.x.T + t)] = op.x.row(t, g);
+  }
+  const std::byte* const* token_rows = tokens.data();
+  cpu.pool().run(op.x.groups * blocks_of_group_max, [&](int64_t i) {
+    const int64_t group = i / blocks_of_group_max;
+    const int64_t group_begin = group * rows_per_group;
+    const int64_t begin = std::max(group_begin, (blocks_before(group_begin) + i % blocks_of_group_max) * block);
+    const int64_t end = std::min(group_begin + rows_per_group, (blocks_before(begin) + 1) * block);
+    if (begin >= end) return;
+    const TokenRows x{.format = op.x.format, .K = op.x.K, .rows = token_rows + group * op.x.T, .T = op.x.T};
+    kernel(op.w, begin, end - begin, x, op.y + begin, op.y_stride);
+  });
+}
+
+}  // namespace
 
 int64_t packed_rows_bytes(int64_t T, int64_t groups, int64_t K, RowFormat format) {
   const PackedRows rows{.format = format, .T = T, .groups = groups, .K = K, .data = nullptr};
   return T * groups * rows.row_bytes();
 }
 
+int64_t rows_per_task(const Weight& w, int64_t T, int n_threads) {
+  // One token: 32 rows of 4 KB are 128 KB, some microseconds of bandwidth; more tokens: a panel for L2.
+  int64_t rows = T == 1 ? 32 : kRowBlockMax;
+  while (rows > 8 && w.rows / rows < 4 * n_threads) rows /= 2;
+  return w.scale == nullptr || w.scale_rows == 1 ? rows : std::gcd(rows, int64_t{w.scale_rows});
+}
+
+RowBlockKernel row_block_kernel_for(CpuLevel level) {
+#if defined(__x86_64__)
+  if (level >= CpuLevel::kAvx512) return row_block_avx512;
+  if (level >= CpuLevel::kAvx2) return row_block_avx2;
+#endif
+  (void)level;
+  return row_block_reference;
+}
+
+#if defined(__x86_64__)
+void pack_rows_avx512(CpuDevice& cpu, const PackRows& op);
+#endif
+
 std::span<const Version<PackRows>> pack_rows_versions() {
   static constexpr Version<PackRows> kVersions[] = {
       {CpuLevel::kPortable, pack_rows_reference},
-  };
+      HADAL_X86_VERSIONS({CpuLevel::kAvx512, pack_rows_avx512}, )};
   return kVersions;
 }
 
 std::span<const Version<Linear>> linear_versions() {
   static constexpr Version<Linear> kVersions[] = {
       {CpuLevel::kPortable, linear_reference},
-  };
+      HADAL_X86_VERSIONS({CpuLevel::kAvx2, linear_by_blocks<row_block_avx2>},
+                         {CpuLevel::kAvx512, linear_by_blocks<row_block_avx512>}, )};
   return kVersions;
 }
 

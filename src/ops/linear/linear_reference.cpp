@@ -1,6 +1,7 @@
 #include <cstring>
 
 #include "ops/linear/linear.h"
+#include "ops/linear/linear_kernels.h"
 
 namespace hadal::ops {
 namespace {
@@ -12,9 +13,8 @@ T load(const std::byte* data, int64_t index) {
   return value;
 }
 
-float row_at(const PackedRows& rows, int64_t t, int64_t group, int64_t k) {
-  const std::byte* row = rows.row(t, group);
-  return rows.format == RowFormat::kF32 ? load<float>(row, k) : bf16_to_f32(load<uint16_t>(row, k));
+float row_at(RowFormat format, const std::byte* row, int64_t k) {
+  return format == RowFormat::kF32 ? load<float>(row, k) : bf16_to_f32(load<uint16_t>(row, k));
 }
 
 }  // namespace
@@ -60,16 +60,25 @@ void pack_rows_reference(CpuDevice&, const PackRows& op) {
   }
 }
 
+void row_block_reference(const Weight& w, int64_t row0, int64_t n, const TokenRows& x, float* y, int64_t y_stride) {
+  for (int64_t r = 0; r < n; ++r) {
+    for (int64_t t = 0; t < x.T; ++t) {
+      double sum = 0;
+      for (int64_t k = 0; k < x.K; ++k) {
+        sum += static_cast<double>(row_at(x.format, x.rows[t], k)) * static_cast<double>(weight_at(w, row0 + r, k));
+      }
+      y[t * y_stride + r] = static_cast<float>(sum);
+    }
+  }
+}
+
 void linear_reference(CpuDevice& cpu, const Linear& op) {
   const int64_t rows_per_group = op.w.rows / op.x.groups;
   cpu.pool().run(op.w.rows, [&](int64_t n) {
-    const int64_t group = n / rows_per_group;
     for (int64_t t = 0; t < op.x.T; ++t) {
-      double sum = 0;
-      for (int64_t k = 0; k < op.x.K; ++k) {
-        sum += static_cast<double>(row_at(op.x, t, group, k)) * static_cast<double>(weight_at(op.w, n, k));
-      }
-      op.y[t * op.y_stride + n] = static_cast<float>(sum);
+      const std::byte* row = op.x.row(t, n / rows_per_group);
+      row_block_reference(op.w, n, 1, {.format = op.x.format, .K = op.x.K, .rows = &row, .T = 1}, op.y + t * op.y_stride + n,
+                          op.y_stride);
     }
   });
 }

@@ -1,17 +1,21 @@
 #include "ops/moe/moe.h"
 
+#include "ops/moe/moe_blocks.h"
+
 namespace hadal::ops {
 
 int64_t moe_scratch_bytes(int64_t T, int64_t K, int64_t I) {
-  // h of every (token, expert) pair, shared included, as floats and packed; and the grouping of pairs by expert.
+  // h of every (token, expert) pair, shared included, as floats and packed.
   const int64_t pairs = T * (K + 1);
-  return pairs * I * 4 + packed_rows_bytes(pairs, 1, I, RowFormat::kF32) + pairs * 8 + 4096;
+  return pairs * I * 4 + packed_rows_bytes(pairs, 1, I, RowFormat::kF32) + 64;
 }
 
 std::span<const Version<Moe>> moe_versions() {
   static constexpr Version<Moe> kVersions[] = {
       {CpuLevel::kPortable, moe_reference},
-  };
+      HADAL_X86_VERSIONS(
+          {CpuLevel::kAvx2, [](CpuDevice& cpu, const Moe& op) { moe_by_blocks(cpu, op, row_block_avx2, swiglu_avx2); }},
+          {CpuLevel::kAvx512, [](CpuDevice& cpu, const Moe& op) { moe_by_blocks(cpu, op, row_block_avx512, swiglu_avx512); }}, )};
   return kVersions;
 }
 

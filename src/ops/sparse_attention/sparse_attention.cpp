@@ -1,21 +1,30 @@
 #include "ops/sparse_attention/sparse_attention.h"
 
-namespace hadal::ops {
+#include "ops/sparse_attention/sparse_attention_kernels.h"
 
-int64_t sparse_attention_scratch_bytes(int64_t n_threads, int64_t H, int64_t D, int64_t rows_max) {
-  const int64_t rows = (rows_max + 15) / 16 * 16;
-  return n_threads * (rows * D + rows * H) * 4 + 4096;
+namespace hadal::ops {
+namespace {
+
+#if defined(__x86_64__)
+void sparse_attention_avx2(CpuDevice& cpu, const SparseAttention& op) {
+  sparse_attention_with(kSparseAttentionKernelsAvx2, cpu, op);
 }
+void sparse_attention_avx512(CpuDevice& cpu, const SparseAttention& op) {
+  sparse_attention_with(kSparseAttentionKernelsAvx512, cpu, op);
+}
+#endif
+
+}  // namespace
 
 std::span<const Version<SparseAttention>> sparse_attention_versions() {
   static constexpr Version<SparseAttention> kVersions[] = {
       {CpuLevel::kPortable, sparse_attention_reference},
-  };
+      HADAL_X86_VERSIONS({CpuLevel::kAvx2, sparse_attention_avx2}, {CpuLevel::kAvx512, sparse_attention_avx512})};
   return kVersions;
 }
 
 void sparse_attention(Device& device, const SparseAttention& op) {
-  HADAL_CHECK(op.D % 8 == 0 && op.rope_dim <= op.D && op.scale > 0, "sparse_attention: D, rope_dim, scale", op.D,
+  HADAL_CHECK(op.D % 16 == 0 && op.rope_dim <= op.D && op.scale > 0, "sparse_attention: D, rope_dim, scale", op.D,
               op.rope_dim, op.scale);
   CpuDevice& cpu = as_cpu(device);
   choose_version(sparse_attention_versions(), cpu.level()).run(cpu, op);

@@ -19,20 +19,21 @@ struct SparseAttention {
   const float* sink = nullptr;  // [H]
   int64_t T = 0;
   int64_t H = 0;
-  int64_t D = 0;  // a multiple of 8
+  int64_t D = 0;  // a multiple of 16
   int64_t rope_dim = 0;
   float scale = 0;
 
-  // Window rows: consecutive, row_bytes apart, in `format`. Token t sees [window_begin[t], window_begin[t] + window_n[t]).
+  // Window rows: consecutive, row_bytes apart, in `format`. Token t sees [window_begin[t], window_begin[t] +
+  // window_n[t]).
   const std::byte* window = nullptr;
   int64_t window_row_bytes = 0;
-  KvFormat format = KvFormat::kF32;  // of window and entries
+  KvFormat format = KvFormat::kF32;       // of window and entries
   const int64_t* window_begin = nullptr;  // [T]
-  const int64_t* window_n = nullptr;      // [T], at least 1
+  const int64_t* window_n = nullptr;      // [T]
 
   // Compressed entries. chosen null: token t sees entries [0, n_chosen[t]).
   PagedRows entries;
-  const int32_t* chosen = nullptr;    // [T, chosen_stride] ascending
+  const int32_t* chosen = nullptr;  // [T, chosen_stride] ascending
   int64_t chosen_stride = 0;
   const int64_t* n_chosen = nullptr;  // [T]; null: no compressed entries at all
 
@@ -40,12 +41,16 @@ struct SparseAttention {
   int64_t rows_max = 0;          // the largest window_n[t] + n_chosen[t]
 };
 
-// Rows of one token gathered as floats, and the scores of all its heads; for as many tokens as threads.
+// For n_threads threads: decoded rows and the scores of all heads, of one token with all its rows (decode) or of one
+// token a thread with a block of rows (prefill). 19 MiB for 8 threads, 64 heads, 512 channels and 8,320 rows.
 int64_t sparse_attention_scratch_bytes(int64_t n_threads, int64_t H, int64_t D, int64_t rows_max);
 
-// Order: dots as linear; maximum, then the sum of exponentials over rows in the order of the list by 16 partial sums,
-// then the weighted sum over rows ascending per channel. Independent of T and threads.
-// Accuracy: within 1e-5 of the reference for |z| <= 100. Cost: per token rows * (row_bytes + 4 H D operations).
+// Order, per token and head, over rows in the order of the list: a dot by 16 partial sums (channel mod 16) and the tree
+// of ops/simd_avx512.h; the sum of exponentials by 16 partial sums (row mod 16), the same tree, then the sink's; the
+// weighted sum of a channel over 64 rows at a time, ascending, then over those blocks; the division last. Independent
+// of T, threads and pages, and the same in AVX2 and AVX-512. A token without rows gives zeros. Accuracy: within 1e-5 of
+// the largest |kv| from the reference for |z| <= 100. Cost: per token rows * (row_bytes + 4 H D operations);
+// compute-bound for H of 16 and more.
 void sparse_attention(Device& device, const SparseAttention& op);
 
 void sparse_attention_reference(CpuDevice& cpu, const SparseAttention& op);

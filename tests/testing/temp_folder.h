@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-namespace hadal::testing {
+namespace hadal::test {
 
 class TempFolder {
  public:
@@ -45,4 +45,4 @@ class TempFolder {
   std::filesystem::path path_;
 };
 
-}  // namespace hadal::testing
+}  // namespace hadal::test

@@ -17,7 +17,7 @@
 #include "formats/checkpoint.h"
 #include "formats/safetensors.h"
 
-namespace hadal::testing {
+namespace hadal::test {
 
 // A value that the test cannot go on without.
 template <class T>
@@ -86,4 +86,4 @@ class CheckpointBuilder {
   std::vector<EmbeddedFile> list_;
 };
 
-}  // namespace hadal::testing
+}  // namespace hadal::test

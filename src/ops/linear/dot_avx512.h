@@ -1,0 +1,152 @@
+// The two inner products: BF16 words by vdpbf16ps and floats by FMA, one chain over k per output, for one token straight
+// from the stored rows, for several tokens from a panel of widened rows.
+//
+// Both walk k in the same steps with one accumulator, so a token gets the same bits alone and among others.
+#pragma once
+
+#include "ops/linear/linear.h"
+#include "ops/linear/weight_rows_avx512.h"
+
+namespace hadal::ops {
+namespace {
+
+// One step of a chain: kStep products of kStep activations x with weights w.
+struct Bf16Dot {
+  using Number = uint16_t;
+  static constexpr int64_t kStep = 32;
+  using Vector = __m512i;
+  static Vector load(const Number* p) { return _mm512_loadu_si512(p); }
+  static __m512 add(__m512 acc, Vector w, Vector x) { return _mm512_dpbf16_ps(acc, (__m512bh)w, (__m512bh)x); }
+
+  template <class Row>
+  static void add64(__m512& acc, const Row& row, int64_t k, int64_t K, const Number* x) {
+    const Words64 w = k + 64 <= K ? row.load(k) : row.load_tail(k, K - k);
+    acc = add(acc, w.low, load(x + k));
+    acc = add(acc, w.high, load(x + k + 32));
+  }
+  template <class Row>
+  static void widen64(const Row& row, int64_t k, int64_t K, Number* out) {
+    const Words64 w = k + 64 <= K ? row.load(k) : row.load_tail(k, K - k);
+    _mm512_storeu_si512(out + k, w.low);
+    _mm512_storeu_si512(out + k + 32, w.high);
+  }
+  // x * 2^e; exact unless it leaves the range of BF16.
+  static void scale16(const Number* x, float scale, Number* out) {
+    const __m512 v = _mm512_mul_ps(widen_bf16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x))), _mm512_set1_ps(scale));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_castps_si512(v), 16)));
+  }
+};
+
+struct F32Dot {
+  using Number = float;
+  static constexpr int64_t kStep = 16;
+  using Vector = __m512;
+  static Vector load(const Number* p) { return _mm512_loadu_ps(p); }
+  static __m512 add(__m512 acc, Vector w, Vector x) { return _mm512_fmadd_ps(w, x, acc); }
+
+  template <class Row>
+  static void add64(__m512& acc, const Row& row, int64_t k, int64_t K, const Number* x) {
+    const Floats64 w = k + 64 <= K ? row.load(k) : row.load_tail(k, K - k);
+    for (int i = 0; i < 4; ++i) acc = add(acc, w.v[i], load(x + k + 16 * i));
+  }
+  template <class Row>
+  static void widen64(const Row& row, int64_t k, int64_t K, Number* out) {
+    const Floats64 w = k + 64 <= K ? row.load(k) : row.load_tail(k, K - k);
+    for (int i = 0; i < 4; ++i) _mm512_storeu_ps(out + k + 16 * i, w.v[i]);
+  }
+  static void scale16(const Number* x, float scale, Number* out) {
+    _mm512_storeu_ps(out, _mm512_mul_ps(_mm512_loadu_ps(x), _mm512_set1_ps(scale)));
+  }
+};
+
+// y[r] = sum_k w[row0 + r][k] x[k] for n rows. Four rows side by side hide the latency of the chains; each row's next
+// four are fetched ahead, because a row is about a page and hardware prefetchers stop at page borders.
+template <class Dot, class Row>
+void rows_times_token(const Weight& w, int64_t row0, int64_t n, const typename Dot::Number* x, int64_t k_padded, float* y) {
+  constexpr int64_t kRows = 4;
+  int64_t r = 0;
+  for (; r + kRows <= n; r += kRows) {
+    __m512 acc[kRows];
+    Row rows[kRows] = {Row::at(w, row0 + r), Row::at(w, row0 + r + 1), Row::at(w, row0 + r + 2), Row::at(w, row0 + r + 3)};
+    const int64_t ahead = kRows * w.row_bytes();
+    for (__m512& a : acc) a = _mm512_setzero_ps();
+    for (int64_t k = 0; k < k_padded; k += 64) {
+      for (int64_t i = 0; i < kRows; ++i) {
+        _mm_prefetch(reinterpret_cast<const char*>(rows[i].address(k) + ahead), _MM_HINT_T0);
+        Dot::add64(acc[i], rows[i], k, w.cols, x);
+      }
+    }
+    for (int64_t i = 0; i < kRows; ++i) y[r + i] = sum_tree(acc[i]);
+  }
+  for (; r < n; ++r) {
+    const Row row = Row::at(w, row0 + r);
+    __m512 acc = _mm512_setzero_ps();
+    for (int64_t k = 0; k < k_padded; k += 64) Dot::add64(acc, row, k, w.cols, x);
+    y[r] = sum_tree(acc);
+  }
+}
+
+// acc[t][r] += w[r] . x[t] over n numbers. TT x RR accumulators: 6 x 4 = 24 of 32 registers, 4 weights, 1 activation.
+template <class Dot, int TT, int RR>
+void tile(const typename Dot::Number* x, int64_t x_stride, const typename Dot::Number* w, int64_t w_stride, int64_t n,
+          __m512* acc, int64_t acc_stride) {
+  __m512 a[TT][RR];
+  for (int t = 0; t < TT; ++t) {
+    for (int r = 0; r < RR; ++r) a[t][r] = acc[t * acc_stride + r];
+  }
+  for (int64_t k = 0; k < n; k += Dot::kStep) {
+    typename Dot::Vector wv[RR];
+    for (int r = 0; r < RR; ++r) wv[r] = Dot::load(w + r * w_stride + k);
+    for (int t = 0; t < TT; ++t) {
+      const typename Dot::Vector xv = Dot::load(x + t * x_stride + k);
+      for (int r = 0; r < RR; ++r) a[t][r] = Dot::add(a[t][r], wv[r], xv);
+    }
+  }
+  for (int t = 0; t < TT; ++t) {
+    for (int r = 0; r < RR; ++r) acc[t * acc_stride + r] = a[t][r];
+  }
+}
+
+template <class Dot, int RR>
+void tile_of(int64_t tokens, const typename Dot::Number* x, int64_t x_stride, const typename Dot::Number* w, int64_t w_stride,
+             int64_t n, __m512* acc, int64_t acc_stride) {
+  switch (tokens) {
+    case 1: return tile<Dot, 1, RR>(x, x_stride, w, w_stride, n, acc, acc_stride);
+    case 2: return tile<Dot, 2, RR>(x, x_stride, w, w_stride, n, acc, acc_stride);
+    case 3: return tile<Dot, 3, RR>(x, x_stride, w, w_stride, n, acc, acc_stride);
+    case 4: return tile<Dot, 4, RR>(x, x_stride, w, w_stride, n, acc, acc_stride);
+    case 5: return tile<Dot, 5, RR>(x, x_stride, w, w_stride, n, acc, acc_stride);
+    default: return tile<Dot, 6, RR>(x, x_stride, w, w_stride, n, acc, acc_stride);
+  }
+}
+
+constexpr int64_t kTileTokens = 6;
+constexpr int64_t kTileRows = 4;
+constexpr int64_t kPanelRows = 16;
+// Numbers of k taken at once: 6 tokens x 1024 x 2 B = 12 KiB of activations stay in the 32 KiB of L1 while 16 rows pass;
+// the accumulators go to memory between (6 %).
+constexpr int64_t kTileK = 1024;
+
+// y[t][r] = panel[r] . x[t]; tokens <= 6, n <= 16 rows.
+template <class Dot>
+void panel_times_tokens(const typename Dot::Number* panel, int64_t panel_stride, int64_t n, const typename Dot::Number* x,
+                        int64_t x_stride, int64_t tokens, int64_t k_padded, float* y, int64_t y_stride) {
+  __m512 acc[kTileTokens * kPanelRows];
+  for (int64_t i = 0; i < kTileTokens * kPanelRows; ++i) acc[i] = _mm512_setzero_ps();
+  for (int64_t k = 0; k < k_padded; k += kTileK) {
+    const int64_t numbers = std::min(kTileK, k_padded - k);
+    int64_t r = 0;
+    for (; r + kTileRows <= n; r += kTileRows) {
+      tile_of<Dot, kTileRows>(tokens, x + k, x_stride, panel + r * panel_stride + k, panel_stride, numbers, acc + r, kPanelRows);
+    }
+    for (; r < n; ++r) {
+      tile_of<Dot, 1>(tokens, x + k, x_stride, panel + r * panel_stride + k, panel_stride, numbers, acc + r, kPanelRows);
+    }
+  }
+  for (int64_t t = 0; t < tokens; ++t) {
+    for (int64_t r = 0; r < n; ++r) y[t * y_stride + r] = sum_tree(acc[t * kPanelRows + r]);
+  }
+}
+
+}  // namespace
+}  // namespace hadal::ops

@@ -1,0 +1,163 @@
+// linear on AVX-512 with VBMI and BF16 (Zen 4, Sapphire Rapids and later).
+//
+// One token: rows are widened in registers and multiplied at once; bound by memory. Several tokens: 16 rows are widened
+// into a panel that stays in L2 and meets six tokens at a time; bound by the FMA or vdpbf16ps units.
+
+#include <algorithm>
+#include <memory>
+
+#include "ops/linear/dot_avx512.h"
+#include "ops/linear/linear_kernels.h"
+
+namespace hadal::ops {
+namespace {
+
+// Per-thread memory that grows to the largest block seen: a panel of 64 rows and six scaled tokens, at most about
+// 70 * K * 4 bytes.
+std::byte* scratch(size_t bytes) {
+  thread_local std::unique_ptr<std::byte[]> memory;
+  thread_local size_t size = 0;
+  if (size < bytes) {
+    memory.reset(new std::byte[bytes]);  // loads and stores are unaligned ones
+    size = bytes;
+  }
+  return memory.get();
+}
+
+float scale_of(const Weight& w, int64_t row, int64_t block) {
+  const int64_t index = row / w.scale_rows * w.scale_stride() + block;
+  if (w.scale_dtype == DType::kF32) return reinterpret_cast<const float*>(w.scale)[index];
+  return e8m0_to_f32(static_cast<uint8_t>(w.scale[index]));
+}
+
+// A token's activations times the block scales of the rows at `row`; FP8 only.
+template <class Dot>
+void scale_token(const Weight& w, int64_t row, const typename Dot::Number* x, int64_t k_padded, typename Dot::Number* out) {
+  for (int64_t k = 0; k < k_padded; k += 16) {
+    // Behind K the activations are zero; the last block's scale does for them.
+    const int64_t block = std::min(k, w.cols - 1) / w.scale_cols;
+    Dot::scale16(x + k, scale_of(w, row, block), out + k);
+  }
+}
+
+template <class Dot, class Row>
+void row_block(const Weight& w, int64_t row0, int64_t n, const TokenRows& x, float* y, int64_t y_stride) {
+  using Number = typename Dot::Number;
+  const int64_t k_padded = (w.cols + 63) / 64 * 64;
+  const bool is_scaled = w.dtype == DType::kF8E4M3;
+  // Stored numbers can be used where they lie when they are of the product's own type and end on a step.
+  const bool is_direct = w.cols % 64 == 0 && ((w.dtype == DType::kBF16 && Dot::kStep == 32) || (w.dtype == DType::kF32 && Dot::kStep == 16));
+  const int64_t panel_numbers = x.T == 1 || is_direct ? 0 : n * k_padded;
+  auto* tokens = reinterpret_cast<Number*>(scratch(static_cast<size_t>(panel_numbers + kTileTokens * k_padded) * sizeof(Number)));
+  Number* panel = tokens + kTileTokens * k_padded;
+
+  if (x.T == 1) {
+    const auto* token = reinterpret_cast<const Number*>(x.rows[0]);
+    if (is_scaled) {
+      scale_token<Dot>(w, row0, token, k_padded, tokens);
+      token = tokens;
+    }
+    rows_times_token<Dot, Row>(w, row0, n, token, k_padded, y);
+    return;
+  }
+  const Number* weights = panel;
+  if (is_direct) {
+    weights = reinterpret_cast<const Number*>(w.data + row0 * w.row_bytes());
+  } else {
+    for (int64_t r = 0; r < n; ++r) {
+      const Row row = Row::at(w, row0 + r);
+      for (int64_t k = 0; k < k_padded; k += 64) Dot::widen64(row, k, w.cols, panel + r * k_padded);
+    }
+  }
+  for (int64_t t = 0; t < x.T; t += kTileTokens) {
+    const int64_t tokens_now = std::min(kTileTokens, x.T - t);
+    for (int64_t i = 0; i < tokens_now; ++i) {
+      const auto* token = reinterpret_cast<const Number*>(x.rows[t + i]);
+      if (is_scaled) {
+        scale_token<Dot>(w, row0, token, k_padded, tokens + i * k_padded);
+      } else {
+        std::copy_n(token, k_padded, tokens + i * k_padded);
+      }
+    }
+    for (int64_t r = 0; r < n; r += kPanelRows) {
+      panel_times_tokens<Dot>(weights + r * k_padded, k_padded, std::min(kPanelRows, n - r), tokens, k_padded, tokens_now,
+                              k_padded, y + t * y_stride + r, y_stride);
+    }
+  }
+}
+
+// Activations in BF16 against weights that are not exact in BF16 (F16, F32, scales that are no powers of two): widened,
+// a few tokens at a time.
+void row_block_widened(const Weight& w, int64_t row0, int64_t n, const TokenRows& x, float* y, int64_t y_stride) {
+  const int64_t k_padded = (w.cols + 63) / 64 * 64;
+  thread_local std::unique_ptr<float[]> floats;
+  thread_local int64_t size = 0;
+  if (size < kTileTokens * k_padded) {
+    size = kTileTokens * k_padded;
+    floats.reset(new float[static_cast<size_t>(size)]);
+  }
+  for (int64_t t = 0; t < x.T; t += kTileTokens) {
+    const int64_t tokens = std::min(kTileTokens, x.T - t);
+    const std::byte* rows[kTileTokens];
+    for (int64_t i = 0; i < tokens; ++i) {
+      float* out = floats.get() + i * k_padded;
+      for (int64_t k = 0; k < k_padded; k += 16) {
+        _mm512_storeu_ps(out + k, widen_bf16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x.rows[t + i] + 2 * k))));
+      }
+      rows[i] = reinterpret_cast<const std::byte*>(out);
+    }
+    row_block_avx512(w, row0, n, {.format = RowFormat::kF32, .K = x.K, .rows = rows, .T = tokens}, y + t * y_stride, y_stride);
+  }
+}
+
+}  // namespace
+
+void row_block_avx512(const Weight& w, int64_t row0, int64_t n, const TokenRows& x, float* y, int64_t y_stride) {
+  if (x.format == RowFormat::kBf16) {
+    const bool has_exact_scale = w.scale == nullptr || w.scale_dtype == DType::kF8E8M0;
+    if (w.dtype == DType::kBF16) return row_block<Bf16Dot, Bf16Row>(w, row0, n, x, y, y_stride);
+    if (w.dtype == DType::kF8E4M3 && has_exact_scale) return row_block<Bf16Dot, E4m3Row>(w, row0, n, x, y, y_stride);
+    if (w.dtype == DType::kF4E2M1) return row_block<Bf16Dot, E2m1Row>(w, row0, n, x, y, y_stride);
+    return row_block_widened(w, row0, n, x, y, y_stride);
+  }
+  switch (w.dtype) {
+    case DType::kF32: return row_block<F32Dot, F32Row>(w, row0, n, x, y, y_stride);
+    case DType::kF16: return row_block<F32Dot, F16Row>(w, row0, n, x, y, y_stride);
+    case DType::kBF16: return row_block<F32Dot, FloatsOfWords<Bf16Row>>(w, row0, n, x, y, y_stride);
+    case DType::kF8E4M3: return row_block<F32Dot, FloatsOfWords<E4m3Row>>(w, row0, n, x, y, y_stride);
+    case DType::kF4E2M1: return row_block<F32Dot, FloatsOfWords<E2m1Row>>(w, row0, n, x, y, y_stride);
+    default: HADAL_CHECK(false, "no matrix of this dtype", dtype_name(w.dtype));
+  }
+}
+
+void pack_rows_avx512(CpuDevice& cpu, const PackRows& op) {
+  if (op.out.format != RowFormat::kBf16) return pack_rows_reference(cpu, op);
+  const auto pack = [&op](int64_t i) {
+    const int64_t t = i / op.out.groups;
+    const int64_t g = i % op.out.groups;
+    const float* x = op.x + t * op.x_stride + g * op.out.K;
+    std::byte* row = op.out.row(t, g);
+    for (int64_t k = 0; k < op.out.k_padded(); k += 16) {
+      const int64_t lanes = std::clamp<int64_t>(op.out.K - k, 0, 16);
+      // Rounded with integers, as f32_to_bf16 does: vcvtneps2bf16 would flush subnormals.
+      const __m512i v = _mm512_castps_si512(_mm512_maskz_loadu_ps(first_lanes(lanes), x + k));
+      const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(v, 16), _mm512_set1_epi32(1));
+      const __m512i rounded = _mm512_add_epi32(v, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
+      const __mmask16 is_nan = _mm512_cmp_ps_mask(_mm512_castsi512_ps(v), _mm512_castsi512_ps(v), _CMP_UNORD_Q);
+      const __m512i quiet = _mm512_or_si512(v, _mm512_set1_epi32(0x400000));
+      const __m512i bits = _mm512_srli_epi32(_mm512_mask_mov_epi32(rounded, is_nan, quiet), 16);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(row + 2 * k), _mm512_cvtepi32_epi16(bits));
+    }
+  };
+  // 64 rows: about 0.1 ms of work, worth waking the workers.
+  const int64_t rows = op.out.T * op.out.groups;
+  if (rows < 64) {
+    for (int64_t i = 0; i < rows; ++i) pack(i);
+  } else {
+    cpu.pool().for_slices(rows, 16, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) pack(i);
+    });
+  }
+}
+
+}  // namespace hadal::ops

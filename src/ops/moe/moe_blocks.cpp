@@ -1,0 +1,108 @@
+#include "ops/moe/moe_blocks.h"
+
+#include <algorithm>
+#include <vector>
+
+namespace hadal::ops {
+namespace {
+
+// One expert with the tokens that chose it. Pair p of (token, expert) has row p in the scratch; an expert's pairs are
+// neighbours, tokens ascending.
+struct Group {
+  const ExpertWeights* expert;
+  int64_t first_pair;
+  int64_t n;
+};
+
+struct Pairs {
+  std::vector<Group> groups;    // ascending expert ids, the shared expert last
+  std::vector<int64_t> token;   // [pairs]
+  std::vector<float> weight;    // [pairs]
+};
+
+Pairs group_by_expert(const Moe& op) {
+  Pairs pairs;
+  std::vector<int64_t> first(op.routed.size() + 1, 0);
+  for (int64_t i = 0; i < op.T * op.K; ++i) ++first[static_cast<size_t>(op.experts[i]) + 1];
+  for (size_t e = 0; e < op.routed.size(); ++e) {
+    if (first[e + 1] > 0) pairs.groups.push_back({&op.routed[e], first[e], first[e + 1]});
+    first[e + 1] += first[e];
+  }
+  const int64_t routed = op.T * op.K;
+  const int64_t total = routed + (op.shared != nullptr ? op.T : 0);
+  pairs.token.resize(static_cast<size_t>(total));
+  pairs.weight.resize(static_cast<size_t>(total));
+  for (int64_t t = 0; t < op.T; ++t) {
+    for (int64_t i = t * op.K; i < (t + 1) * op.K; ++i) {
+      const auto p = static_cast<size_t>(first[static_cast<size_t>(op.experts[i])]++);
+      pairs.token[p] = t;
+      pairs.weight[p] = op.weights[i];
+    }
+  }
+  if (op.shared != nullptr) {
+    pairs.groups.push_back({op.shared, routed, op.T});
+    for (int64_t t = 0; t < op.T; ++t) {
+      pairs.token[static_cast<size_t>(routed + t)] = t;
+      pairs.weight[static_cast<size_t>(routed + t)] = 1.0f;
+    }
+  }
+  return pairs;
+}
+
+}  // namespace
+
+void moe_by_blocks(CpuDevice& cpu, const Moe& op, RowBlockKernel row_block, SwigluKernel swiglu_kernel) {
+  const Pairs pairs = group_by_expert(op);
+  const auto n_pairs = static_cast<int64_t>(pairs.token.size());
+  std::vector<const std::byte*> x_rows(static_cast<size_t>(n_pairs));
+  for (size_t p = 0; p < x_rows.size(); ++p) x_rows[p] = op.x.row(pairs.token[p], 0);
+
+  // h of every pair: [n_pairs, I].
+  auto* h = reinterpret_cast<float*>(op.scratch);
+  const int64_t in_block = rows_per_task(op.routed[0].w1, op.T == 1 ? 1 : 2, cpu.pool().size());
+  const int64_t in_blocks = (op.I + in_block - 1) / in_block;
+  cpu.pool().run(static_cast<int64_t>(pairs.groups.size()) * in_blocks, [&](int64_t i) {
+    const Group& group = pairs.groups[static_cast<size_t>(i / in_blocks)];
+    const int64_t row0 = i % in_blocks * in_block;
+    const int64_t n = std::min(in_block, op.I - row0);
+    thread_local std::vector<float> branches;
+    branches.resize(static_cast<size_t>(2 * group.n * n));
+    float* gate = branches.data();
+    float* up = gate + group.n * n;
+    const TokenRows x{.format = op.x.format, .K = op.C, .rows = x_rows.data() + group.first_pair, .T = group.n};
+    row_block(group.expert->w1, row0, n, x, gate, n);
+    row_block(group.expert->w3, row0, n, x, up, n);
+    for (int64_t j = 0; j < group.n; ++j) {
+      const int64_t p = group.first_pair + j;
+      swiglu_kernel(gate + j * n, up + j * n, n, op.swiglu_limit, pairs.weight[static_cast<size_t>(p)], h + p * op.I + row0);
+    }
+  });
+
+  const PackedRows packed{.format = row_format(op.hidden_rounding),
+                          .T = n_pairs,
+                          .groups = 1,
+                          .K = op.I,
+                          .data = op.scratch + (n_pairs * op.I * 4 + 63) / 64 * 64};
+  choose_version(pack_rows_versions(), cpu.level())
+      .run(cpu, {.x = h, .x_stride = op.I, .rounding = op.hidden_rounding, .out = packed});
+  std::vector<const std::byte*> h_rows(static_cast<size_t>(n_pairs));
+  for (size_t p = 0; p < h_rows.size(); ++p) h_rows[p] = packed.row(static_cast<int64_t>(p), 0);
+
+  const int64_t out_block = rows_per_task(op.routed[0].w2, op.T == 1 ? 1 : 2, cpu.pool().size());
+  cpu.pool().for_slices(op.C, out_block, [&](int64_t begin, int64_t end) {
+    const int64_t n = end - begin;
+    thread_local std::vector<float> terms;
+    terms.resize(static_cast<size_t>(op.T * n));
+    for (int64_t t = 0; t < op.T; ++t) std::fill_n(op.y + t * op.C + begin, n, 0.0f);
+    for (const Group& group : pairs.groups) {
+      const TokenRows x{.format = packed.format, .K = op.I, .rows = h_rows.data() + group.first_pair, .T = group.n};
+      row_block(group.expert->w2, begin, n, x, terms.data(), n);
+      for (int64_t j = 0; j < group.n; ++j) {
+        float* y = op.y + pairs.token[static_cast<size_t>(group.first_pair + j)] * op.C + begin;
+        for (int64_t c = 0; c < n; ++c) y[c] += terms[static_cast<size_t>(j * n + c)];
+      }
+    }
+  });
+}
+
+}  // namespace hadal::ops
