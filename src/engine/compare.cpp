@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 
+#include "engine/logits.h"
 #include "formats/safetensors.h"
 
 namespace hadal {
@@ -88,26 +89,6 @@ class Differences {
   int64_t n_within_ = 0;
   std::string worst_at_;
 };
-
-struct LogSoftmax {
-  double max = -INFINITY;
-  double log_sum = 0;
-  explicit LogSoftmax(std::span<const float> logits) {
-    for (const float v : logits) max = std::max(max, static_cast<double>(v));
-    double sum = 0;
-    for (const float v : logits) sum += std::exp(static_cast<double>(v) - max);
-    log_sum = std::log(sum);
-  }
-  double operator()(float logit) const { return static_cast<double>(logit) - max - log_sum; }
-};
-
-double kl_divergence(std::span<const float> golden, std::span<const float> ours) {
-  const LogSoftmax p(golden);
-  const LogSoftmax q(ours);
-  double kl = 0;
-  for (size_t i = 0; i < golden.size(); ++i) kl += std::exp(p(golden[i])) * (p(golden[i]) - q(ours[i]));
-  return kl;
-}
 
 // One prompt's goldens, and what the model gives for it.
 class PromptComparison final : public StepObserver {
@@ -287,10 +268,6 @@ class PromptComparison final : public StepObserver {
   double kl_sum_ = 0;
   int64_t kl_n_ = 0;
 };
-
-int32_t argmax(std::span<const float> logits) {
-  return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
-}
 
 // What goldens.json says about a prompt; infinite gaps when it says nothing.
 double about_number(const json::Value& about, const std::string& prompt, std::string_view key, double fallback) {

@@ -48,6 +48,10 @@ class EngineObserver {
  public:
   virtual ~EngineObserver() = default;
   virtual void logits(SequenceId id, int64_t position, std::span<const float> logits) = 0;
+
+  // Asked for by benchmarks, which count what a step reads: the experts of the sequence's tokens, token by token.
+  virtual bool wants_experts() const { return false; }
+  virtual void experts(SequenceId /*id*/, size_t /*layer*/, std::span<const int32_t> /*experts*/) {}
 };
 
 class Engine {
@@ -64,6 +68,7 @@ class Engine {
   const LoadedModel& model() const;
   const EngineOptions& options() const;  // with defaults filled in
   const Plan& plan() const;
+  const StateLayout& layout() const;
   CpuDevice& device();
 
   Result<SequenceId> open();
