@@ -21,7 +21,7 @@ static inline float sum_tree(__m256 low, __m256 high) {
 // exp(x) for x <= 0 (softmax arguments), 0 below -87.3: Cody-Waite reduction and a polynomial of degree 6.
 static inline __m256 exp_nonpositive(__m256 x) {
   const __m256 log2e = _mm256_set1_ps(1.44269504088896341f);
-  const __m256 clamped = _mm256_max_ps(x, _mm256_set1_ps(-87.3f));
+  const __m256 clamped = _mm256_max_ps(_mm256_set1_ps(-87.3f), x);  // NaN stays NaN: max_ps gives its second operand
   const __m256 n = _mm256_round_ps(_mm256_mul_ps(clamped, log2e), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   __m256 r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0.693359375f), clamped);
   r = _mm256_fnmadd_ps(n, _mm256_set1_ps(-2.12194440e-4f), r);
