@@ -10,8 +10,8 @@
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set(HADAL_AVX2_FLAGS -mavx2 -mfma -mf16c -mbmi2)
   set(HADAL_AVX512_FLAGS
-    -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vbmi -mavx512bf16 -mfma -mf16c -mbmi2
-    -mprefer-vector-width=512)
+    -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vbmi -mavx512vnni -mavx512bf16 -mfma -mf16c
+    -mbmi2 -mprefer-vector-width=512)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # The intrinsics of g++ 12 use undefined registers on purpose and warn of themselves (GCC bug 105593).
     list(APPEND HADAL_AVX512_FLAGS -Wno-uninitialized -Wno-maybe-uninitialized)
