@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
   app.get_formatter()->column_width(34);
   hadal::cli::Action action;
   hadal::cli::add_compare_command(app, action);
+  hadal::cli::add_run_command(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
