@@ -14,6 +14,8 @@ int main(int argc, char** argv) {
   hadal::cli::Action action;
   hadal::cli::add_bench_command(app, action);
   hadal::cli::add_compare_command(app, action);
+  hadal::cli::add_inspect_command(app, action);
+  hadal::cli::add_synth_command(app, action);
   hadal::cli::add_eval_command(app, action);
   hadal::cli::add_plan_command(app, action);
   try {

@@ -2,8 +2,10 @@
 // digits of SHA-256. Those that are short stand here in full.
 #include <gtest/gtest.h>
 
+#include <sstream>
 #include <string>
 
+#include "base/io.h"
 #include "prompt/prompt_encoding.h"
 #include "testing/conversations.h"
 
@@ -83,9 +85,9 @@ TEST(V4Examples, title_task) {
 }
 
 TEST(V4Examples, response_format) {
-  expect_both(
-      R"([{"role":"system","content":"","response_format":{"type":"json_object"}},{"role":"user","content":"Give JSON"}])",
-      kChatMode, 180, "a162a589cbf37eed");
+  expect_both(R"([{"role":"system","content":"","response_format":{"type":"json_object"}},)"
+              R"({"role":"user","content":"Give JSON"}])",
+              kChatMode, 180, "a162a589cbf37eed");
 }
 
 TEST(V4Examples, effort_in_both_generations) {
@@ -144,6 +146,27 @@ TEST(V4Examples, arguments_that_are_no_json) {
       R"([{"role":"user","content":"x"},{"role":"assistant","content":"","tool_calls":[{"function":{"name":"f",)"
       R"("arguments":"not json"}}]},{"role":"tool","content":"r"}])",
       kChatMode, 338, "9ec8caa4ab5b7698");
+}
+
+// 200 made-up conversations (roles in any order, odd ids, broken arguments) and what the rules of the release's
+// encoder, run in Python, make of them.
+TEST(V4Examples, made_up_conversations_render_as_in_python) {
+  Result<std::string> file =
+      read_file(fs::path(HADAL_SOURCE_DIR) / "tests/data/prompt/v4_conversations.jsonl", 1 << 20);
+  ASSERT_TRUE(file.ok()) << file.error().to_string();
+  std::istringstream lines(*file);
+  int n_lines = 0;
+  for (std::string line; std::getline(lines, line); ++n_lines) {
+    Result<json::Value> given = json::parse(line, "line");
+    ASSERT_TRUE(given.ok()) << given.error().to_string();
+    PromptOptions options = given->find("thinking")->as_bool() ? kThinkingMode : kChatMode;
+    options.drop_thinking = given->find("drop_thinking")->as_bool();
+    if (given->find("max_effort")->as_bool()) options.effort = ReasoningEffort::kMax;
+    const std::string text = rendered(json::dump(*given->find("messages")), options).text();
+    ASSERT_EQ(static_cast<int64_t>(text.size()), given->find("bytes")->as_int()) << line << "\n" << text;
+    ASSERT_EQ(hash_prefix(text), given->find("sha256")->as_string()) << line << "\n" << text;
+  }
+  EXPECT_EQ(n_lines, 200);
 }
 
 }  // namespace

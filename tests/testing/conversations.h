@@ -50,7 +50,8 @@ inline std::string two_calls(std::string_view more = {}) {
   return R"([{"role":"system","content":"Sys.","tools":)" + std::string(kWeatherTool) +
          R"(},{"role":"user","content":"Weather in Paris and Rome?"},)"
          R"({"role":"assistant","reasoning_content":"Call twice.","content":"","tool_calls":[)"
-         R"({"id":"c1","type":"function","function":{"name":"get_weather","arguments":"{\"city\": \"Paris\", \"days\": 2}"}},)"
+         R"({"id":"c1","type":"function","function":{"name":"get_weather",)"
+         R"("arguments":"{\"city\": \"Paris\", \"days\": 2}"}},)"
          R"({"id":"c2","type":"function","function":{"name":"get_weather","arguments":"{\"city\": \"Rome\"}"}}]},)"
          R"({"role":"tool","tool_call_id":"c2","content":"{\"t\": 30}"},)"
          R"({"role":"tool","tool_call_id":"c1","content":"{\"t\": 20}"})" +
