@@ -18,6 +18,7 @@ int main(int argc, char** argv) {
   hadal::cli::add_synth_command(app, action);
   hadal::cli::add_eval_command(app, action);
   hadal::cli::add_run_command(app, action);
+  hadal::cli::add_plan_command(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
