@@ -18,7 +18,7 @@ namespace {
 using testing::BuilderTensor;
 using testing::CheckpointBuilder;
 using ::testing::HasSubstr;
-using testing::must;
+using test::must;
 
 const fs::path kSource = HADAL_SOURCE_DIR;
 const fs::path kRandom = kSource / "tests/data/v4-random";
