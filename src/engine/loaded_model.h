@@ -40,7 +40,7 @@ struct LoadedModel {
   PromptGeneration prompt_generation = PromptGeneration::kV4Preview;
   std::string identity;  // hex; part of every saved state
 
- private:
+  // For open(), which fills in the rest.
   LoadedModel(ModelFiles f, Checkpoint c, ModelDescription d, WeightSet w)
       : files(std::move(f)), checkpoint(std::move(c)), description(std::move(d)), weights(std::move(w)) {}
 };

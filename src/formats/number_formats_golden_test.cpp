@@ -6,8 +6,8 @@
 #include <cstring>
 
 #include "base/dtype.h"
-#include "testing/checkpoint_builder.h"
 #include "formats/checkpoint.h"
+#include "testing/checkpoint_builder.h"
 
 namespace hadal {
 namespace {

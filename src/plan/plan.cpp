@@ -8,7 +8,9 @@
 
 namespace hadal {
 
-std::string_view tier_name(Tier tier) { return tier == Tier::kMapped ? "file cache" : "RAM"; }
+std::string_view tier_name(Tier tier) {
+  return tier == Tier::kMapped ? "file cache" : "RAM";
+}
 
 Plan make_plan(const PlanInput& in) {
   Plan plan;
@@ -24,7 +26,8 @@ Plan make_plan(const PlanInput& in) {
   add("norms, tables", Tier::kRam, in.owned_weight_bytes, "widened at load");
   add("tokenizer", Tier::kRam, in.tokenizer_bytes);
   add("sequence state", Tier::kRam, in.state_bytes * static_cast<uint64_t>(in.sequences),
-      fmt::format("{} of {} tokens; grows as it is used", in.sequences == 1 ? "1 sequence" : fmt::format("{} sequences", in.sequences),
+      fmt::format("{} of {} tokens; grows as it is used",
+                  in.sequences == 1 ? "1 sequence" : fmt::format("{} sequences", in.sequences),
                   format_count(static_cast<uint64_t>(in.context_tokens))));
   add("workspace", Tier::kRam, in.workspace_bytes);
   add("program", Tier::kRam, in.program_bytes);

@@ -16,8 +16,8 @@ namespace hadal {
 enum class Tier { kMapped, kRam };  // the page cache's copy of the file; memory of our own
 
 struct PlanInput {
-  uint64_t program_bytes = 0;    // resident before anything was loaded
-  uint64_t expert_bytes = 0;     // mapped
+  uint64_t program_bytes = 0;  // resident before anything was loaded
+  uint64_t expert_bytes = 0;   // mapped
   uint64_t other_weight_bytes = 0;
   uint64_t owned_weight_bytes = 0;  // widened vectors and tables
   uint64_t tokenizer_bytes = 0;

@@ -1,5 +1,5 @@
-// The two inner products: BF16 words by vdpbf16ps and floats by FMA, one chain over k per output, for one token straight
-// from the stored rows, for several tokens from a panel of widened rows.
+// The two inner products: BF16 words by vdpbf16ps and floats by FMA, one chain over k per output, for one token
+// straight from the stored rows, for several tokens from a panel of widened rows.
 //
 // Both walk k in the same steps with one accumulator, so a token gets the same bits alone and among others.
 #pragma once
@@ -32,8 +32,10 @@ struct Bf16Dot {
   }
   // x * 2^e; exact unless it leaves the range of BF16.
   static void scale16(const Number* x, float scale, Number* out) {
-    const __m512 v = _mm512_mul_ps(widen_bf16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x))), _mm512_set1_ps(scale));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_castps_si512(v), 16)));
+    const __m512 v =
+        _mm512_mul_ps(widen_bf16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x))), _mm512_set1_ps(scale));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out),
+                        _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_castps_si512(v), 16)));
   }
 };
 
@@ -62,12 +64,14 @@ struct F32Dot {
 // y[r] = sum_k w[row0 + r][k] x[k] for n rows. Four rows side by side hide the latency of the chains; each row's next
 // four are fetched ahead, because a row is about a page and hardware prefetchers stop at page borders.
 template <class Dot, class Row>
-void rows_times_token(const Weight& w, int64_t row0, int64_t n, const typename Dot::Number* x, int64_t k_padded, float* y) {
+void rows_times_token(const Weight& w, int64_t row0, int64_t n, const typename Dot::Number* x, int64_t k_padded,
+                      float* y) {
   constexpr int64_t kRows = 4;
   int64_t r = 0;
   for (; r + kRows <= n; r += kRows) {
     __m512 acc[kRows];
-    Row rows[kRows] = {Row::at(w, row0 + r), Row::at(w, row0 + r + 1), Row::at(w, row0 + r + 2), Row::at(w, row0 + r + 3)};
+    Row rows[kRows] = {Row::at(w, row0 + r), Row::at(w, row0 + r + 1), Row::at(w, row0 + r + 2),
+                       Row::at(w, row0 + r + 3)};
     const int64_t ahead = kRows * w.row_bytes();
     for (__m512& a : acc) a = _mm512_setzero_ps();
     for (int64_t k = 0; k < k_padded; k += 64) {
@@ -108,39 +112,48 @@ void tile(const typename Dot::Number* x, int64_t x_stride, const typename Dot::N
 }
 
 template <class Dot, int RR>
-void tile_of(int64_t tokens, const typename Dot::Number* x, int64_t x_stride, const typename Dot::Number* w, int64_t w_stride,
-             int64_t n, __m512* acc, int64_t acc_stride) {
+void tile_of(int64_t tokens, const typename Dot::Number* x, int64_t x_stride, const typename Dot::Number* w,
+             int64_t w_stride, int64_t n, __m512* acc, int64_t acc_stride) {
   switch (tokens) {
-    case 1: return tile<Dot, 1, RR>(x, x_stride, w, w_stride, n, acc, acc_stride);
-    case 2: return tile<Dot, 2, RR>(x, x_stride, w, w_stride, n, acc, acc_stride);
-    case 3: return tile<Dot, 3, RR>(x, x_stride, w, w_stride, n, acc, acc_stride);
-    case 4: return tile<Dot, 4, RR>(x, x_stride, w, w_stride, n, acc, acc_stride);
-    case 5: return tile<Dot, 5, RR>(x, x_stride, w, w_stride, n, acc, acc_stride);
-    default: return tile<Dot, 6, RR>(x, x_stride, w, w_stride, n, acc, acc_stride);
+    case 1:
+      return tile<Dot, 1, RR>(x, x_stride, w, w_stride, n, acc, acc_stride);
+    case 2:
+      return tile<Dot, 2, RR>(x, x_stride, w, w_stride, n, acc, acc_stride);
+    case 3:
+      return tile<Dot, 3, RR>(x, x_stride, w, w_stride, n, acc, acc_stride);
+    case 4:
+      return tile<Dot, 4, RR>(x, x_stride, w, w_stride, n, acc, acc_stride);
+    case 5:
+      return tile<Dot, 5, RR>(x, x_stride, w, w_stride, n, acc, acc_stride);
+    default:
+      return tile<Dot, 6, RR>(x, x_stride, w, w_stride, n, acc, acc_stride);
   }
 }
 
 constexpr int64_t kTileTokens = 6;
 constexpr int64_t kTileRows = 4;
 constexpr int64_t kPanelRows = 16;
-// Numbers of k taken at once: 6 tokens x 1024 x 2 B = 12 KiB of activations stay in the 32 KiB of L1 while 16 rows pass;
-// the accumulators go to memory between (6 %).
+// Numbers of k taken at once: 6 tokens x 1024 x 2 B = 12 KiB of activations stay in the 32 KiB of L1 while 16 rows
+// pass; the accumulators go to memory between (6 %).
 constexpr int64_t kTileK = 1024;
 
 // y[t][r] = panel[r] . x[t]; tokens <= 6, n <= 16 rows.
 template <class Dot>
-void panel_times_tokens(const typename Dot::Number* panel, int64_t panel_stride, int64_t n, const typename Dot::Number* x,
-                        int64_t x_stride, int64_t tokens, int64_t k_padded, float* y, int64_t y_stride) {
+void panel_times_tokens(const typename Dot::Number* panel, int64_t panel_stride, int64_t n,
+                        const typename Dot::Number* x, int64_t x_stride, int64_t tokens, int64_t k_padded, float* y,
+                        int64_t y_stride) {
   __m512 acc[kTileTokens * kPanelRows];
   for (int64_t i = 0; i < kTileTokens * kPanelRows; ++i) acc[i] = _mm512_setzero_ps();
   for (int64_t k = 0; k < k_padded; k += kTileK) {
     const int64_t numbers = std::min(kTileK, k_padded - k);
     int64_t r = 0;
     for (; r + kTileRows <= n; r += kTileRows) {
-      tile_of<Dot, kTileRows>(tokens, x + k, x_stride, panel + r * panel_stride + k, panel_stride, numbers, acc + r, kPanelRows);
+      tile_of<Dot, kTileRows>(tokens, x + k, x_stride, panel + r * panel_stride + k, panel_stride, numbers, acc + r,
+                              kPanelRows);
     }
     for (; r < n; ++r) {
-      tile_of<Dot, 1>(tokens, x + k, x_stride, panel + r * panel_stride + k, panel_stride, numbers, acc + r, kPanelRows);
+      tile_of<Dot, 1>(tokens, x + k, x_stride, panel + r * panel_stride + k, panel_stride, numbers, acc + r,
+                      kPanelRows);
     }
   }
   for (int64_t t = 0; t < tokens; ++t) {

@@ -42,8 +42,9 @@ constexpr E4m3Bytes kE4m3Bytes = make_e4m3_bytes();
 
 // BF16 of the 16 FP4 codes, twice: a 32-word table for vpermw.
 alignas(64) constexpr std::array<uint16_t, 32> kE2m1Words = {
-    0x0000, 0x3F00, 0x3F80, 0x3FC0, 0x4000, 0x4040, 0x4080, 0x40C0, 0x8000, 0xBF00, 0xBF80, 0xBFC0, 0xC000, 0xC040, 0xC080, 0xC0C0,
-    0x0000, 0x3F00, 0x3F80, 0x3FC0, 0x4000, 0x4040, 0x4080, 0x40C0, 0x8000, 0xBF00, 0xBF80, 0xBFC0, 0xC000, 0xC040, 0xC080, 0xC0C0};
+    0x0000, 0x3F00, 0x3F80, 0x3FC0, 0x4000, 0x4040, 0x4080, 0x40C0, 0x8000, 0xBF00, 0xBF80,
+    0xBFC0, 0xC000, 0xC040, 0xC080, 0xC0C0, 0x0000, 0x3F00, 0x3F80, 0x3FC0, 0x4000, 0x4040,
+    0x4080, 0x40C0, 0x8000, 0xBF00, 0xBF80, 0xBFC0, 0xC000, 0xC040, 0xC080, 0xC0C0};
 
 // The two halves of 64 BF16 words in natural order.
 struct Words64 {
@@ -78,7 +79,8 @@ struct E4m3Row {
                                                  _mm512_load_si512(kE4m3Bytes.low.data() + 64));
     const __m512i magnitude = _mm512_permutex2var_epi8(_mm512_load_si512(kE4m3Bytes.high.data()), c,
                                                        _mm512_load_si512(kE4m3Bytes.high.data() + 64));
-    const __m512i high = _mm512_ternarylogic_epi64(magnitude, c, _mm512_set1_epi8(static_cast<char>(0x80)), 0xF8);  // a | (b & c)
+    const __m512i high =
+        _mm512_ternarylogic_epi64(magnitude, c, _mm512_set1_epi8(static_cast<char>(0x80)), 0xF8);  // a | (b & c)
     return {_mm512_unpacklo_epi8(low, high), _mm512_unpackhi_epi8(low, high)};
   }
   Words64 load(int64_t k) const { return widen(_mm512_loadu_si512(data + k)); }
@@ -105,7 +107,8 @@ struct E2m1Row {
       return _mm512_mask_add_epi16(words, 0xFEFEFEFE, words, _mm512_set1_epi16(shift));
     }
     alignas(64) uint16_t scaled[32];
-    for (unsigned i = 0; i < 32; ++i) scaled[i] = f32_to_bf16(e2m1_to_f32(static_cast<uint8_t>(i & 15)) * e8m0_to_f32(scale));
+    for (unsigned i = 0; i < 32; ++i)
+      scaled[i] = f32_to_bf16(e2m1_to_f32(static_cast<uint8_t>(i & 15)) * e8m0_to_f32(scale));
     return _mm512_load_si512(scaled);
   }
   static __m512i widen(__m128i pairs, uint8_t scale) {
@@ -157,7 +160,9 @@ struct FloatsOfWords {
 struct F32Row {
   const float* data;
 
-  static F32Row at(const Weight& w, int64_t row) { return {reinterpret_cast<const float*>(w.data + row * w.row_bytes())}; }
+  static F32Row at(const Weight& w, int64_t row) {
+    return {reinterpret_cast<const float*>(w.data + row * w.row_bytes())};
+  }
   const std::byte* address(int64_t k) const { return reinterpret_cast<const std::byte*>(data + k); }
   Floats64 load(int64_t k) const {
     return {{_mm512_loadu_ps(data + k), _mm512_loadu_ps(data + k + 16), _mm512_loadu_ps(data + k + 32),
@@ -180,7 +185,8 @@ struct F16Row {
   const std::byte* address(int64_t k) const { return data + 2 * k; }
   static Floats64 widen(const std::byte* at) {
     Floats64 out;
-    for (int i = 0; i < 4; ++i) out.v[i] = _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at + 32 * i)));
+    for (int i = 0; i < 4; ++i)
+      out.v[i] = _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at + 32 * i)));
     return out;
   }
   Floats64 load(int64_t k) const { return widen(data + 2 * k); }
