@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "base/utf8.h"
+#include "terminal/visible_text.h"
 
 namespace hadal::cli {
 namespace {
@@ -21,19 +21,6 @@ json::Value call_to_json(std::string_view name, std::string_view arguments) {
 }
 
 }  // namespace
-
-std::string without_controls(std::string_view text) {
-  std::string clean;
-  clean.reserve(text.size());
-  while (!text.empty()) {
-    const utf8::Decoded next = utf8::decode(text);
-    const char32_t c = next.code_point;
-    const bool is_control = (c < 0x20 && c != '\n' && c != '\t') || (c >= 0x7F && c < 0xA0);
-    utf8::append(clean, is_control ? utf8::kReplacement : c);
-    text.remove_prefix(static_cast<size_t>(next.length));
-  }
-  return clean;
-}
 
 AnswerPrinter::AnswerPrinter(const PrinterOptions& options, std::FILE* out, std::FILE* err)
     : options_(options), style_(options.out), out_(out), err_(err) {}

@@ -64,7 +64,4 @@ class AnswerPrinter final : public GenerationObserver {
   std::vector<Sampled> sampled_;
 };
 
-// For a terminal: control characters but line feed and tab become U+FFFD. `text` is UTF-8.
-std::string without_controls(std::string_view text);
-
 }  // namespace hadal::cli

@@ -10,6 +10,7 @@
 #include "saved_conversation.h"
 #include "terminal/interrupt.h"
 #include "terminal/line_editor.h"
+#include "terminal/visible_text.h"
 
 namespace hadal::cli {
 namespace {
@@ -33,6 +34,7 @@ class Chat {
   void take(const std::string& text);
   void say(std::string text);
   void answer_last();
+  void start_anew_after(const Error& error);
   Result<void> obey(const ChatCommand& command);
   void set_think(ChatCommand::Think think);
   void set_system(const std::string& text);
@@ -111,7 +113,8 @@ void Chat::answer_last() {
   if (!generated.ok()) {
     // The message has no answer; the next one would join it.
     conversation_.messages.pop_back();
-    return complain(generated.error());
+    complain(generated.error());
+    return start_anew_after(generated.error());
   }
   if (settings_.sampling.logprobs) {
     fmt::print(stderr, "{}", logprobs_table(printer.sampled(), *engine_.model().tokenizer));
@@ -120,6 +123,14 @@ void Chat::answer_last() {
   if (generated->finish_reason == FinishReason::kCancelled) end = "stopped; ";
   if (generated->finish_reason == FinishReason::kLength) end = "cut off at the limit of length; ";
   if (options_.shows_speed || !end.empty()) notice(fmt::format("[{}{}]", end, speed_line(generated->usage)));
+}
+
+// An error inside a step leaves a sequence that can only be closed; the next message is read from the beginning.
+void Chat::start_anew_after(const Error& error) {
+  if (error.code == ErrorCode::kLimit || error.code == ErrorCode::kInvalid) return;  // found before any step
+  const Result<SequenceId> fresh = engine_.open();
+  if (!fresh.ok()) return complain(fresh.error());
+  engine_.close(std::exchange(id_, *fresh));
 }
 
 Result<void> Chat::obey(const ChatCommand& command) {

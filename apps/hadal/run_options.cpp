@@ -14,6 +14,7 @@ namespace hadal::cli {
 namespace {
 
 constexpr uint64_t kPromptBytesMax = 64 << 20;  // a million tokens are about 4 MB; more is the wrong file
+constexpr size_t kShownBytesMax = 100;          // of a prompt that was taken for a path
 constexpr uint64_t kToolsBytesMax = 16 << 20;
 
 Error wrong_usage(std::string_view what, std::string_view in, std::string_view want, std::string_view found,
@@ -102,7 +103,8 @@ Result<void> check_usage(const RunOptions& options) {
   std::error_code ignored;
   if (!path.empty() && !fs::exists(path, ignored)) {
     return wrong_usage("no such model", "MODEL", "a folder with config.json, or a .safetensors file",
-                       fmt::format("\"{}\"", path), "a prompt for the embedded model needs -p: hadal run -p 'TEXT'");
+                       fmt::format("\"{}\"", utf8::front(path, kShownBytesMax)),
+                       "a prompt for the embedded model needs -p: hadal run -p 'TEXT'");
   }
   if (options.prompt && !options.positional_prompt.empty()) {
     return wrong_usage("two prompts", "-p", "one prompt", fmt::format("\"{}\" as well", options.positional_prompt));
