@@ -31,6 +31,20 @@ Result<Prompt> Conversation::render(PromptGeneration generation) const {
   return render_v4_prompt(all, prompt_options(think, generation));
 }
 
+std::string_view think_name(ChatCommand::Think think) {
+  switch (think) {
+    case ChatCommand::Think::kOff:
+      return "off";
+    case ChatCommand::Think::kOn:
+      return "on";
+    case ChatCommand::Think::kHigh:
+      return "high";
+    case ChatCommand::Think::kMax:
+      return "max";
+  }
+  return "?";
+}
+
 GenerationOptions generation_options(const ChatSettings& settings) {
   GenerationOptions options;
   options.sampling = settings.sampling;

@@ -168,7 +168,7 @@ Result<json::Value> read_tools(const RunOptions& options) {
   return tools;
 }
 
-Result<std::optional<std::string>> read_prompt(const RunOptions& options, bool stdin_is_terminal) {
+Result<std::optional<std::string>> read_prompt(const RunOptions& options, bool has_pipe) {
   std::vector<std::string> parts;
   if (options.prompt) parts.push_back(*options.prompt);
   if (!options.positional_prompt.empty()) parts.push_back(options.positional_prompt);
@@ -178,7 +178,7 @@ Result<std::optional<std::string>> read_prompt(const RunOptions& options, bool s
     HADAL_ASSIGN(text, checked_utf8(std::move(text), options.file));
     parts.push_back(without_final_line_end(std::move(text)));
   }
-  if (!stdin_is_terminal && !options.interactive) {
+  if (has_pipe && !options.interactive) {
     HADAL_ASSIGN(std::string text, read_stdin(kPromptBytesMax));
     HADAL_ASSIGN(text, checked_utf8(std::move(text), "standard input"));
     text = without_final_line_end(std::move(text));

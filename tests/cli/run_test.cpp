@@ -1,6 +1,9 @@
 // `hadal run` with one prompt: exact output, exit codes, what a program reads.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <cstdlib>
 
 #include "base/json.h"
 #include "cli/program.h"
@@ -139,6 +142,27 @@ TEST(Run, markers_in_the_prompt_stay_text) {
   // As a token it would add one; as text it takes several.
   EXPECT_GT(*marked.find("usage")->find("prompt_tokens")->as_int(),
             *plain.find("usage")->find("prompt_tokens")->as_int() + 1);
+}
+
+// A shell does what no test helper should need to: it closes streams and fills disks.
+int in_a_shell(const std::string& redirections) {
+  const std::string command = std::string(HADAL_BINARY) + " run --temperature 0 -p 'What is 27 + 35?' " + redirections;
+  const int status = std::system(command.c_str());
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST(Run, a_closed_input_is_no_pipe) {
+  EXPECT_EQ(in_a_shell("<&- >/dev/null"), 0);
+}
+
+TEST(Run, a_full_disk_is_a_failure) {
+  EXPECT_EQ(in_a_shell("</dev/null >/dev/full 2>/dev/null"), 1);
+  EXPECT_EQ(in_a_shell("--json </dev/null >/dev/full 2>/dev/null"), 1);
+}
+
+TEST(Run, notices_that_nobody_can_read_stop_nothing) {
+  EXPECT_EQ(in_a_shell("-v </dev/null >/dev/null 2>/dev/full"), 0);
+  EXPECT_EQ(in_a_shell("-v </dev/null >/dev/null 2>&-"), 0);
 }
 
 TEST(Run, verbose_says_the_plan_and_the_speed_on_stderr) {
