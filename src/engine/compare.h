@@ -27,7 +27,7 @@ struct CompareRow {
 };
 
 struct CompareReport {
-  std::vector<CompareRow> rows;
+  std::vector<CompareRow> rows = {};
   bool pass = true;
   double worst_abs = 0;     // of logits
   double worst_rel = 0;
@@ -37,8 +37,8 @@ struct CompareReport {
 
 struct CompareOptions {
   NumericMode mode = NumericMode::kExact;
-  EngineOptions engine;       // threads and levels; mode and context are set by the comparison
-  std::vector<std::string> prompts;  // empty: all that belong to the mode
+  EngineOptions engine = {};       // threads and levels; mode and context are set by the comparison
+  std::vector<std::string> prompts = {};  // empty: all that belong to the mode
 };
 
 // `goldens` is the safetensors file's bytes, `about` goldens.json or null. Exact and fast compare the plain sets,

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "device/cpu/host_memory.h"
+#include "plan/step_cost.h"
 
 namespace hadal {
 namespace {
@@ -65,7 +66,7 @@ ForwardOptions forward_options(const EngineOptions& options) {
 }
 
 Plan plan_of(const LoadedModel& model, const EngineOptions& options, const StateLayout& layout) {
-  const WeightBytes weights = weight_bytes(model.weights.weights());
+  const WeightBytes weights = weight_bytes(model.weights.weights(), options.mtp);
   const HostMemory host = host_memory();
   return make_plan({.program_bytes = resident_bytes(),
                     .expert_bytes = weights.experts,
@@ -84,14 +85,22 @@ Plan plan_of(const LoadedModel& model, const EngineOptions& options, const State
 // Hands a pass's results on under the ids of the engine.
 class Forwarding final : public StepObserver {
  public:
-  Forwarding(EngineObserver& observer, const std::vector<SequenceId>& ids) : observer_(observer), ids_(ids) {}
+  Forwarding(EngineObserver& observer, const std::vector<SequenceId>& ids, int64_t n_experts_per_token)
+      : observer_(observer), ids_(ids), n_experts_per_token_(n_experts_per_token) {}
   void logits(size_t sequence, int64_t position, std::span<const float> logits) override {
     observer_.logits(ids_[sequence], position, logits);
+  }
+  bool wants_layers() const override { return observer_.wants_experts(); }
+  void experts(size_t sequence, size_t layer, int64_t /*first_position*/, int64_t T, const int32_t* experts,
+               const float* /*weights*/) override {
+    const auto n = static_cast<size_t>(T * n_experts_per_token_);
+    observer_.experts(ids_[sequence], layer, {experts, n});
   }
 
  private:
   EngineObserver& observer_;
   const std::vector<SequenceId>& ids_;
+  int64_t n_experts_per_token_;
 };
 
 }  // namespace
@@ -175,6 +184,7 @@ Result<Engine> Engine::create(std::shared_ptr<const LoadedModel> model, const En
 const LoadedModel& Engine::model() const { return *impl_->model; }
 const EngineOptions& Engine::options() const { return impl_->options; }
 const Plan& Engine::plan() const { return impl_->plan; }
+const StateLayout& Engine::layout() const { return *impl_->layout; }
 CpuDevice& Engine::device() { return *impl_->device; }
 
 Result<SequenceId> Engine::open() {
@@ -234,7 +244,7 @@ Result<bool> Engine::step(EngineObserver& observer) {
   for (size_t s = 0; s < ids.size(); ++s) {
     steps.push_back({.state = &impl_->at(ids[s]).state, .ids = tokens[s], .logits_at = logits_at[s], .mtp_logits_at = {}});
   }
-  Forwarding forwarding(observer, ids);
+  Forwarding forwarding(observer, ids, impl_->model->description.n_experts_per_token);
   const Result<void> result = impl_->pass->run(steps, forwarding);
   for (size_t s = 0; s < ids.size(); ++s) {
     // The observer may not close sequences, so they are all still there.

@@ -27,13 +27,13 @@ struct EngineOptions {
   NumericMode mode = NumericMode::kFast;
   int n_threads = 0;  // 0: one per processor
   bool pin = false;
-  std::optional<CpuLevel> cpu_level;  // lower than detected, to force other kernels
+  std::optional<CpuLevel> cpu_level = std::nullopt;  // lower than detected, to force other kernels
   int64_t context_tokens = 0;         // 0: 4096, or the model's maximum when that is less
   int64_t chunk_tokens = 512;         // most tokens of one step
   int64_t sequences = 1;              // how many the plan counts with
   // Page borders at multiples of this are kept while a long prompt runs, besides the last border of each submission.
   int64_t checkpoint_spacing_tokens = 2048;
-  std::optional<StateOptions> state;  // instead of the mode's default layouts and roundings
+  std::optional<StateOptions> state = std::nullopt;  // instead of the mode's default layouts and roundings
   bool mtp = false;
   bool wants_scores = false;
   bool check_memory = true;  // refuse a plan that does not fit
@@ -48,6 +48,10 @@ class EngineObserver {
  public:
   virtual ~EngineObserver() = default;
   virtual void logits(SequenceId id, int64_t position, std::span<const float> logits) = 0;
+
+  // Asked for by benchmarks, which count what a step reads: the experts of the sequence's tokens, token by token.
+  virtual bool wants_experts() const { return false; }
+  virtual void experts(SequenceId /*id*/, size_t /*layer*/, std::span<const int32_t> /*experts*/) {}
 };
 
 class Engine {
@@ -64,6 +68,7 @@ class Engine {
   const LoadedModel& model() const;
   const EngineOptions& options() const;  // with defaults filled in
   const Plan& plan() const;
+  const StateLayout& layout() const;
   CpuDevice& device();
 
   Result<SequenceId> open();

@@ -51,28 +51,6 @@ std::string model_identity(const ModelDescription& description, const Checkpoint
   return to_hex(hasher.finish()).substr(0, 32);
 }
 
-WeightBytes weight_bytes(const ModelWeights& weights) {
-  WeightBytes bytes;
-  const auto add = [&bytes](std::initializer_list<const Weight*> list) {
-    for (const Weight* w : list) bytes.others += static_cast<uint64_t>(w->bytes());
-  };
-  const auto add_layer = [&](const LayerWeights& l) {
-    add({&l.attn_hc.fn, &l.wq_a, &l.wq_b, &l.wkv, &l.wo_a, &l.wo_b, &l.compressor.wkv, &l.compressor.wgate, &l.indexer.wq_b,
-         &l.indexer.weights_proj, &l.indexer.compressor.wkv, &l.indexer.compressor.wgate, &l.ffn_hc.fn, &l.gate,
-         &l.shared.w1, &l.shared.w3, &l.shared.w2});
-    for (const ExpertWeights& e : l.experts) {
-      for (const Weight* w : {&e.w1, &e.w3, &e.w2}) bytes.experts += static_cast<uint64_t>(w->bytes());
-    }
-  };
-  add({&weights.embed, &weights.head, &weights.head_hc.fn});
-  for (const LayerWeights& layer : weights.layers) add_layer(layer);
-  for (const MtpWeights& mtp : weights.mtp) {
-    add_layer(mtp.block);
-    add({&mtp.e_proj, &mtp.h_proj, &mtp.head_hc.fn});
-  }
-  return bytes;
-}
-
 Result<std::shared_ptr<const LoadedModel>> LoadedModel::open(ModelFiles files) {
   HADAL_ASSIGN(ModelDescription description, read_description(files));
   HADAL_ASSIGN(Checkpoint checkpoint, Checkpoint::open(files));

@@ -49,11 +49,4 @@ struct LoadedModel {
 // bytes of every tensor that is no expert's. Hashing all of 150 GB at start would take minutes.
 std::string model_identity(const ModelDescription& description, const Checkpoint& checkpoint);
 
-// Bytes of the routed experts, and of all other tensors that are used.
-struct WeightBytes {
-  uint64_t experts = 0;
-  uint64_t others = 0;
-};
-WeightBytes weight_bytes(const ModelWeights& weights);
-
 }  // namespace hadal

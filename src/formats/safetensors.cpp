@@ -5,9 +5,8 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <limits>
-#include <numeric>
 #include <optional>
+#include <tuple>
 
 #include "base/format.h"
 #include "base/json.h"
@@ -22,7 +21,7 @@ constexpr uint64_t kDataAlignment = 64;  // a cache line, and what direct I/O an
 constexpr int kHeaderDepthMax = 4;
 // A tensor is at least six JSON values; the largest published checkpoint has 72,317 tensors in all its shards. Bounds
 // what a hostile header may make the parser allocate (about 100 bytes a value).
-constexpr size_t kHeaderValuesMax = size_t{8} << 20;
+constexpr size_t kHeaderValuesMax = size_t{4} << 20;
 // Published tensors have at most 3 axes, video models 5.
 constexpr size_t kRankMax = 8;
 constexpr std::string_view kMetadataKey = "__metadata__";
@@ -226,8 +225,8 @@ Result<SafetensorsFile> parse_safetensors(std::span<const std::byte> bytes, std:
   }
   result.names = std::move(names);
   // Empty tensors come before the one that begins at the same byte.
-  std::stable_sort(result.tensors.begin(), result.tensors.end(), [](const StoredTensor& a, const StoredTensor& b) {
-    return std::pair(a.file_offset, a.bytes.size()) < std::pair(b.file_offset, b.bytes.size());
+  std::sort(result.tensors.begin(), result.tensors.end(), [](const StoredTensor& a, const StoredTensor& b) {
+    return std::tuple(a.file_offset, a.bytes.size(), a.name) < std::tuple(b.file_offset, b.bytes.size(), b.name);
   });
   HADAL_TRY(check_no_gaps(result.tensors, result.header_bytes, bytes.size(), file));
   return result;

@@ -4,10 +4,6 @@
 #include <limits>
 
 #include "base/io.h"
-<<<<<<< HEAD
-=======
-#include "testing/checkpoint_builder.h"
->>>>>>> infra
 #include "model/model_description.h"
 #include "testing/checkpoint_builder.h"
 

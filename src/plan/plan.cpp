@@ -7,15 +7,14 @@
 #include "base/format.h"
 
 namespace hadal {
-namespace {
 
 std::string_view tier_name(Tier tier) { return tier == Tier::kMapped ? "file cache" : "RAM"; }
-
-}  // namespace
 
 Plan make_plan(const PlanInput& in) {
   Plan plan;
   plan.available_bytes = in.available_bytes;
+  plan.context_tokens = in.context_tokens;
+  plan.sequences = in.sequences;
   const auto add = [&plan](std::string what, Tier tier, uint64_t bytes, std::string note = {}) {
     (tier == Tier::kMapped ? plan.mapped_bytes : plan.ram_bytes) += bytes;
     plan.rows.push_back({std::move(what), tier, bytes, std::move(note)});

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/json.h"
@@ -39,6 +40,8 @@ struct Plan {
   uint64_t ram_bytes = 0;     // must be had
   uint64_t mapped_bytes = 0;  // may be dropped and read again
   uint64_t available_bytes = 0;
+  int64_t context_tokens = 0;
+  int64_t sequences = 1;
 
   uint64_t total_bytes() const { return ram_bytes + mapped_bytes; }
   // Everything stays in memory; otherwise experts are read from disk again and again.
@@ -50,6 +53,7 @@ Plan make_plan(const PlanInput& input);
 // OutOfMemory, with what to change and by how much, when even the part that must be had does not fit.
 Result<void> check_plan(const Plan& plan);
 
+std::string_view tier_name(Tier tier);  // "file cache", "RAM"
 std::string plan_table(const Plan& plan);
 json::Value plan_to_json(const Plan& plan);
 

@@ -42,8 +42,8 @@ struct Sampled {
   std::array<TokenLogprob, kTopLogprobsMax> top_logprobs = {};
 };
 
-// Buffers of one step, to be shared by all samplers of a thread: about 40 bytes a token of the vocabulary when
-// everything is in use. They grow in the first call and are not allocated again.
+// Buffers of one step, to be shared by all samplers of a thread: about 45 bytes a token of the vocabulary with all
+// options in use, 80 when top_k is nearly the vocabulary. They grow in the first call and are not allocated again.
 class SamplingWork {
  public:
   uint64_t memory_bytes() const;

@@ -1,7 +1,7 @@
 // Compares Hadal's tokenizer with the public JavaScript one on DeepSeek-V3's own vocabulary: all token ids of several
 // megabytes of mixed text, the golden ids, and the speed of both in one run.
 //
-//   node npm_compare.mjs --tool BUILD/tokenize_tool --work BUILD/tests/tokenizer --repository SOURCE [--rounds 5]
+//   node npm_compare.mjs --tool BUILD/tokenize_tool --work BUILD/tests/tokenizer --repository SOURCE [--rounds 3]
 //
 // The packages are installed into --work from the lock file beside this script. Exit codes: 0 all ids are equal, 1 they
 // are not (or Hadal is less than five times as fast), 77 skipped because the packages could not be fetched.
@@ -21,7 +21,7 @@ const { values: options } = parseArgs({
     tool: { type: 'string' },
     work: { type: 'string' },
     repository: { type: 'string' },
-    rounds: { type: 'string', default: '5' },
+    rounds: { type: 'string', default: '3' },
   },
 });
 

@@ -7,21 +7,15 @@
 #include <string>
 #include <vector>
 
+#include "testing/temp_folder.h"
+
 namespace hadal {
 namespace {
 
 class HistoryFileTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "hadal-history-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-    path_ = folder_ / "state" / "hadal" / "history";
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
-  fs::path folder_;
-  fs::path path_;
+  test::TempFolder folder_;
+  fs::path path_ = folder_ / "state" / "hadal" / "history";
 };
 
 using Entries = std::vector<std::string>;
@@ -92,10 +86,10 @@ TEST_F(HistoryFileTest, an_empty_path_keeps_nothing) {
 }
 
 TEST(HistoryPath, follows_the_xdg_rules) {
-  EXPECT_EQ(history_path("/state", "/home/a"), "/state/hadal/history");
-  EXPECT_EQ(history_path(nullptr, "/home/a"), "/home/a/.local/state/hadal/history");
-  EXPECT_EQ(history_path("", "/home/a"), "/home/a/.local/state/hadal/history");
-  EXPECT_EQ(history_path("relative", "/home/a"), "/home/a/.local/state/hadal/history");
+  EXPECT_EQ(history_path("/state", "/users/a"), "/state/hadal/history");
+  EXPECT_EQ(history_path(nullptr, "/users/a"), "/users/a/.local/state/hadal/history");
+  EXPECT_EQ(history_path("", "/users/a"), "/users/a/.local/state/hadal/history");
+  EXPECT_EQ(history_path("relative", "/users/a"), "/users/a/.local/state/hadal/history");
   EXPECT_EQ(history_path(nullptr, nullptr), "");
 }
 

@@ -1,7 +1,6 @@
 #include "terminal/line_editor.h"
 
 #include <gtest/gtest.h>
-#include <sys/stat.h>
 
 #include <cstdlib>
 #include <functional>
@@ -10,13 +9,14 @@
 #include <vector>
 
 #include "base/json.h"
-#include "pseudo_terminal.h"
 #include "terminal/history_file.h"
+#include "testing/pseudo_terminal.h"
+#include "testing/temp_folder.h"
 
 namespace hadal {
 namespace {
 
-using testing::PseudoTerminal;
+using test::PseudoTerminal;
 
 void report(int fd, std::string line) {
   line += '\n';
@@ -231,17 +231,11 @@ TEST(LineEditor, a_dumb_terminal_gets_no_paste_sequences) {
   EXPECT_EQ(chat.shown().find("2004"), std::string::npos);
 }
 
-class LineEditorHistory : public ::testing::Test {
+class LineEditorHistory : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "hadal-editor-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-    options_.history = folder_ / "state" / "history";
-  }
-  void TearDown() override { fs::remove_all(folder_); }
+  LineEditorHistory() { options_.history = folder_ / "state" / "history"; }
 
-  fs::path folder_;
+  test::TempFolder folder_;
   LineEditorOptions options_;
 };
 
@@ -281,10 +275,10 @@ std::vector<std::string> piped(const std::string& text) {
 using Texts = std::vector<std::string>;
 
 TEST(LineEditor, a_pipe_is_read_without_prompt_by_the_same_rules) {
-  ::testing::internal::CaptureStdout();
+  testing::internal::CaptureStdout();
   EXPECT_EQ(piped("one\r\ntwo\\\nthree\n\"\"\"\na\nb\n\"\"\"\nlast"),
             (Texts{R"("one")", R"("two\nthree")", R"("a\nb")", R"("last")", "end"}));
-  EXPECT_EQ(::testing::internal::GetCapturedStdout(), "");
+  EXPECT_EQ(testing::internal::GetCapturedStdout(), "");
 }
 
 TEST(LineEditor, an_empty_pipe_ends_at_once_and_an_open_block_is_a_message) {

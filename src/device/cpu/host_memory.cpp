@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdio>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -54,5 +55,13 @@ HostMemory host_memory() {
 uint64_t resident_bytes() { return kilobytes_of(read_proc("/proc/self/status"), "VmRSS:"); }
 
 uint64_t peak_resident_bytes() { return kilobytes_of(read_proc("/proc/self/status"), "VmHWM:"); }
+
+bool reset_peak_resident_bytes() {
+  // proc(5): "5" resets the peak resident set size (Linux 4.0 and later).
+  std::FILE* file = std::fopen("/proc/self/clear_refs", "we");
+  if (file == nullptr) return false;
+  const bool is_written = std::fputs("5", file) >= 0;
+  return std::fclose(file) == 0 && is_written;
+}
 
 }  // namespace hadal

@@ -16,5 +16,7 @@ HostMemory host_memory();
 // Resident memory of this process, now and at its largest so far.
 uint64_t resident_bytes();
 uint64_t peak_resident_bytes();
+// Lets the peak start again from what is resident. False when the system does not allow it: the peak stays.
+bool reset_peak_resident_bytes();
 
 }  // namespace hadal

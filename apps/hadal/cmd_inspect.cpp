@@ -1,0 +1,170 @@
+// hadal inspect [FILE|FOLDER]: what a checkpoint holds, without loading it.
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+
+#include "base/format.h"
+#include "commands.h"
+#include "embedded_model.h"
+#include "inspect_state.h"
+#include "model/inspect.h"
+#include "progress_line.h"
+#include "terminal/interrupt.h"
+
+namespace hadal::cli {
+namespace {
+
+constexpr int kExitInterrupted = 130;
+
+struct Options {
+  std::string path;  // empty: the embedded model
+  bool tensors = false;
+  bool verify = false;
+  bool json = false;
+};
+
+bool is_checkpoint_file(const fs::path& path) {
+  const std::string name = path.filename().string();
+  return name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json");
+}
+
+void print_row(std::string_view label, const std::string& text) {
+  fmt::print("  {:<12}{}\n", label, text);
+}
+
+std::string layer_kinds(const ModelDescription& d) {
+  int64_t kinds[3] = {};
+  int64_t n_hash = 0;
+  for (const LayerDescription& layer : d.layers) {
+    ++kinds[static_cast<size_t>(layer.attention)];
+    if (layer.router == RouterKind::kHash) ++n_hash;
+  }
+  return fmt::format("{} ({} window, {} CSA, {} HCA; {} routed by token), {} draft", d.layers.size(), kinds[0],
+                     kinds[1], kinds[2], n_hash, d.mtp_layers.size());
+}
+
+void print_description(const InspectReport& report) {
+  const ModelDescription& d = *report.description;
+  fmt::print("{}: {}\n", report.place, d.family);
+  print_row("layers", layer_kinds(d));
+  print_row("hidden", fmt::format("{} in {} streams, vocabulary {}", d.hidden, d.hc_mult,
+                                  format_count(static_cast<uint64_t>(d.vocab_size))));
+  print_row("attention",
+            fmt::format("{} heads x {} ({} rotary), query rank {}, output {} groups x {}, window {}", d.n_heads,
+                        d.head_dim, d.rope_head_dim, d.q_lora_rank, d.o_groups, d.o_lora_rank, d.window));
+  print_row("indexer", fmt::format("{} heads x {}, best {}", d.index_n_heads, d.index_head_dim, d.index_topk));
+  print_row("experts", fmt::format("{} of {} and {} shared, width {}", d.n_experts_per_token, d.n_routed_experts,
+                                   d.n_shared_experts, d.moe_inter_dim));
+  print_row("context", format_count(static_cast<uint64_t>(d.context_tokens_max)));
+  print_row("identity", report.identity);
+}
+
+void print_weights(const InspectReport& report) {
+  fmt::print("\n{} in {} tensors, {} {}; {}\n", format_bytes(report.tensor_bytes), format_count(report.n_tensors),
+             report.shards.size(), report.shards.size() == 1 ? "shard" : "shards",
+             report.has_draft ? "with draft layer" : "no draft layer in use");
+  for (const TensorGroup& group : report.groups) {
+    fmt::print("  {:<20}{:<10}{:>10}{:>14}\n", group.part, dtype_name(group.dtype), format_count(group.n_tensors),
+               format_bytes(group.bytes));
+  }
+  fmt::print("\n");
+  for (const ShardSummary& shard : report.shards) {
+    fmt::print("  {:<40}{:>10}{:>14}\n", shard.name, format_count(shard.n_tensors), format_bytes(shard.tensor_bytes));
+  }
+}
+
+void print_tensors(const Checkpoint& checkpoint) {
+  fmt::print("\n");
+  for (const StoredTensor& tensor : checkpoint.tensors()) {
+    fmt::print("  {:<9}{:<20}{:>11}  {}, byte {}: {}\n", dtype_name(tensor.dtype), format_shape(tensor.shape),
+               format_bytes(tensor.bytes.size()), tensor.file, tensor.file_offset,
+               json::quote(std::string(tensor.name)));
+  }
+}
+
+void print_verified(const VerifyReport& report) {
+  fmt::print("\n{} read: ", format_bytes(report.read_bytes));
+  if (report.n_bad_tensors == 0) {
+    fmt::print("all numbers are numbers\n");
+    return;
+  }
+  fmt::print("{} tensors hold NaN or infinity\n", format_count(report.n_bad_tensors));
+  for (const BadNumbers& bad : report.bad) {
+    fmt::print("  {}: {}, the first is element {}\n", bad.place, format_count(bad.n), bad.first);
+  }
+}
+
+Result<VerifyReport> verify(const Checkpoint& checkpoint) {
+  const Interrupts interrupts;
+  ProgressLine line("reading", checkpoint.tensor_bytes());
+  return verify_numbers(checkpoint, [&](uint64_t done, uint64_t) {
+    line.update(done);
+    return !interrupts.is_stop_requested();
+  });
+}
+
+void print_json(const InspectReport& report, const std::optional<Checkpoint>& checkpoint, bool tensors,
+                const std::optional<VerifyReport>& verified) {
+  json::Value out = inspect_to_json(report);
+  if (tensors && checkpoint) out.set("tensors", tensors_to_json(*checkpoint));
+  if (verified) out.set("verify", verify_to_json(*verified));
+  fmt::print("{}\n", json::dump_pretty(out));
+}
+
+void print_text(const InspectReport& report, const std::optional<Checkpoint>& checkpoint, bool tensors,
+                const std::optional<VerifyReport>& verified) {
+  if (report.description) {
+    print_description(report);
+  } else {
+    fmt::print("{}\n", report.place);
+  }
+  if (report.has_weights) print_weights(report);
+  if (tensors && checkpoint) print_tensors(*checkpoint);
+  if (verified) print_verified(*verified);
+}
+
+Result<int> inspect(const Options& options) {
+  const fs::path path = options.path;
+  std::error_code ignored;
+  if (!options.path.empty() && fs::is_regular_file(path, ignored) && !is_checkpoint_file(path)) {
+    return inspect_state(path, options.json);
+  }
+  HADAL_ASSIGN(ModelFiles files, options.path.empty() ? Result<ModelFiles>(embedded_model()) : ModelFiles::open(path));
+  std::optional<Checkpoint> checkpoint;
+  const InspectReport report = inspect_model(files, checkpoint);
+  std::optional<VerifyReport> verified;
+  if (options.verify && checkpoint) {
+    Result<VerifyReport> result = verify(*checkpoint);
+    if (!result.ok() && result.error().code == ErrorCode::kCancelled) return kExitInterrupted;
+    HADAL_ASSIGN(verified, std::move(result));
+  }
+  (options.json ? print_json : print_text)(report, checkpoint, options.tensors, verified);
+  if (!options.json) std::fflush(stdout);
+  for (const Error& problem : report.problems) fmt::print(stderr, "{}\n", problem.to_string());
+  const bool is_sound = report.problems.empty() && (!verified || verified->n_bad_tensors == 0);
+  return is_sound ? 0 : 1;
+}
+
+}  // namespace
+
+void add_inspect_command(CLI::App& app, Action& action) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("inspect", "Tell what a checkpoint holds, without loading it");
+  command->add_option("path", options->path,
+                      "Model folder, .safetensors file or index; default: the model that ships with hadal");
+  command->add_flag("--tensors", options->tensors, "List every tensor with its place");
+  command->add_flag("--verify", options->verify, "Read every number and look for NaN and infinity");
+  command->add_flag("--json", options->json, "One JSON object with exact numbers");
+  command->footer(
+      "Exit code 1 when something is wrong with the files; what is right is shown all the same.\n"
+      "\n"
+      "Examples:\n"
+      "  hadal inspect ./DeepSeek-V4-Flash\n"
+      "  hadal inspect ./DeepSeek-V4-Flash --verify\n"
+      "  hadal inspect model.safetensors --tensors --json");
+  command->callback([options, &action] { action = [options] { return inspect(*options); }; });
+}
+
+}  // namespace hadal::cli

@@ -1,0 +1,19 @@
+// The sizes of released models, as the config.json that a checkpoint of them has.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+
+namespace hadal {
+
+std::vector<std::string_view> geometry_names();
+
+// config.json of a released geometry, cut to its first `layers` trunk layers (0: all), with or without the draft layer.
+// Errors: Invalid (unknown name, too many layers).
+Result<json::Value> geometry_config(std::string_view name, int64_t layers, bool has_draft);
+
+}  // namespace hadal

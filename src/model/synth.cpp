@@ -1,0 +1,237 @@
+#include "model/synth.h"
+
+#include <fmt/format.h>
+
+#include <system_error>
+#include <utility>
+
+#include "base/check.h"
+#include "base/format.h"
+#include "base/threads.h"
+#include "formats/safetensors.h"
+#include "model/geometry.h"
+
+namespace hadal {
+namespace {
+
+// Two of these are in memory: one is filled while the other is written. Large enough that a disk streams.
+constexpr size_t kBlockBytes = size_t{8} << 20;
+constexpr size_t kWordBytes = 8;
+
+constexpr std::string_view kGenerationConfig =
+    R"({"bos_token_id": 0, "do_sample": true, "eos_token_id": 1, "temperature": 1.0, "top_p": 1.0})";
+
+// The bytes of a shard's tensors, cut into blocks.
+class BlockSource {
+ public:
+  explicit BlockSource(const std::vector<ProceduralTensor>& tensors) : tensors_(tensors) {}
+
+  // Fills the block; empty at the end.
+  void next(std::vector<std::byte>& block) {
+    block.resize(kBlockBytes);
+    size_t n = 0;
+    while (i_tensor_ < tensors_.size()) {
+      const uint64_t left = tensors_[i_tensor_].stored.bytes() - offset_;
+      // A cut inside a tensor is at a whole word.
+      const size_t space = (kBlockBytes - n) / kWordBytes * kWordBytes;
+      const size_t size = left <= kBlockBytes - n ? static_cast<size_t>(left) : space;
+      fill_procedural(tensors_[i_tensor_], offset_, std::span(block).subspan(n, size));
+      n += size;
+      offset_ += size;
+      if (size < left) break;
+      ++i_tensor_;
+      offset_ = 0;
+    }
+    block.resize(n);
+  }
+
+ private:
+  const std::vector<ProceduralTensor>& tensors_;
+  size_t i_tensor_ = 0;
+  uint64_t offset_ = 0;  // in that tensor
+};
+
+Error cancelled(const fs::path& folder) {
+  return Error{.code = ErrorCode::kCancelled,
+               .what = "cancelled",
+               .in = folder.string(),
+               .want = "",
+               .found = "",
+               .hint = "nothing was left there"};
+}
+
+std::string shard_header(const SynthPlan::Shard& shard) {
+  std::vector<TensorToWrite> headers;
+  for (const ProceduralTensor& tensor : shard.tensors) headers.push_back(tensor.stored);
+  const std::pair<std::string, std::string> format{"format", "pt"};
+  return safetensors_header(headers, std::span(&format, 1));
+}
+
+json::Value index_of(const SynthPlan& plan) {
+  json::Value metadata = json::Value::object();
+  metadata.set("total_size", json::Value::number(static_cast<int64_t>(plan.tensor_bytes)));
+  json::Object map;
+  for (const SynthPlan::Shard& shard : plan.shards) {
+    for (const ProceduralTensor& tensor : shard.tensors) {
+      map.emplace_back(tensor.stored.name, json::Value::string(shard.name));
+    }
+  }
+  json::Value index = json::Value::object();
+  index.set("metadata", std::move(metadata));
+  index.set("weight_map", json::Value::object(std::move(map)));
+  return index;
+}
+
+// The widest numbers first, as the format's own writer lays them out: then every tensor begins at a multiple of its
+// number's size and can be used where it is mapped.
+void order_by_width(std::vector<ProceduralTensor>& tensors) {
+  std::vector<ProceduralTensor> ordered;
+  ordered.reserve(tensors.size());
+  for (const int bits : {64, 32, 16, 8}) {
+    for (ProceduralTensor& tensor : tensors) {
+      if (dtype_bits(tensor.stored.dtype) == bits) ordered.push_back(std::move(tensor));
+    }
+  }
+  HADAL_CHECK(ordered.size() == tensors.size(), "a type of another width", ordered.size(), tensors.size());
+  tensors = std::move(ordered);
+}
+
+// The folder while it is written: what was put there is taken away again unless keep() is called.
+class OutFolder {
+ public:
+  static Result<OutFolder> create(const fs::path& path, uint64_t bytes_needed) {
+    std::error_code error;
+    OutFolder folder;
+    folder.path_ = path;
+    folder.is_ours_ = fs::create_directories(path, error);
+    if (error) return failed("cannot make the folder", path, error.message());
+    if (!fs::is_empty(path, error) || error) {
+      return Error{.code = ErrorCode::kInvalid,
+                   .what = "folder is in use",
+                   .in = path.string(),
+                   .want = "a new or an empty folder",
+                   .found = error ? error.message() : "files",
+                   .hint = "name another folder; nothing is overwritten"};
+    }
+    const fs::space_info space = fs::space(path, error);
+    if (!error && space.available < bytes_needed) {
+      Error full = failed("not enough space on the disk", path, format_bytes(space.available) + " free");
+      full.want = format_bytes(bytes_needed);
+      full.hint = "free some space, name another disk, or ask for fewer --layers";
+      return full;
+    }
+    return folder;
+  }
+
+  OutFolder(OutFolder&& other) noexcept
+      : path_(std::move(other.path_)),
+        names_(std::move(other.names_)),
+        is_ours_(std::exchange(other.is_ours_, false)),
+        is_kept_(std::exchange(other.is_kept_, true)) {}
+  OutFolder& operator=(OutFolder&&) = delete;
+  ~OutFolder() {
+    if (is_kept_) return;
+    std::error_code ignored;
+    for (const std::string& name : names_) fs::remove(path_ / name, ignored);
+    if (is_ours_) fs::remove(path_, ignored);
+  }
+
+  Result<AtomicFile> file(const std::string& name) {
+    names_.push_back(name);
+    return AtomicFile::create(path_ / name);
+  }
+  void keep() { is_kept_ = true; }
+
+ private:
+  OutFolder() = default;
+  static Error failed(std::string what, const fs::path& path, std::string found) {
+    return Error{.code = ErrorCode::kIo,
+                 .what = std::move(what),
+                 .in = path.string(),
+                 .want = "",
+                 .found = std::move(found),
+                 .hint = ""};
+  }
+
+  fs::path path_;
+  std::vector<std::string> names_;
+  bool is_ours_ = false;
+  bool is_kept_ = false;
+};
+
+Result<void> write_text(OutFolder& folder, const std::string& name, std::string_view text) {
+  HADAL_ASSIGN(AtomicFile file, folder.file(name));
+  HADAL_TRY(file.write(text));
+  return file.commit();
+}
+
+// Numbers are made in one thread while the block before is written in the other.
+Result<void> write_shard(const SynthPlan::Shard& shard, AtomicFile& file, ThreadPool& pool,
+                         const std::function<Result<void>(uint64_t)>& report) {
+  HADAL_TRY(file.write(shard_header(shard)));
+  BlockSource source(shard.tensors);
+  std::vector<std::byte> written, filled;
+  source.next(filled);
+  while (!filled.empty()) {
+    std::swap(written, filled);
+    Result<void> result;
+    pool.run(2, [&](int64_t task) {
+      if (task == 0) {
+        result = file.write(written);
+      } else {
+        source.next(filled);
+      }
+    });
+    HADAL_TRY(std::move(result));
+    HADAL_TRY(report(written.size()));
+  }
+  return file.commit();
+}
+
+}  // namespace
+
+Result<SynthPlan> plan_synth(const SynthOptions& options) {
+  SynthPlan plan;
+  HADAL_ASSIGN(plan.config, geometry_config(options.geometry, options.layers, options.has_draft));
+  HADAL_ASSIGN(plan.description, parse_model_config(plan.config, "config.json"));
+  for (const ExpectedTensor& expected : expected_tensors(plan.description)) {
+    for (ProceduralTensor& tensor : procedural_tensors(expected, plan.description)) {
+      const uint64_t bytes = tensor.stored.bytes();
+      const bool is_full = plan.shards.empty() || plan.shards.back().tensor_bytes + bytes > options.shard_bytes_max;
+      if (is_full) plan.shards.emplace_back();
+      plan.shards.back().tensors.push_back(std::move(tensor));
+      plan.shards.back().tensor_bytes += bytes;
+      plan.tensor_bytes += bytes;
+      ++plan.n_tensors;
+    }
+  }
+  for (size_t i = 0; i < plan.shards.size(); ++i) {
+    order_by_width(plan.shards[i].tensors);
+    plan.shards[i].name = fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, plan.shards.size());
+  }
+  return plan;
+}
+
+Result<void> write_synth(const SynthPlan& plan, const fs::path& folder, const SynthProgress& progress) {
+  // Headers, index and the file system's own tables: well below 1 %.
+  HADAL_ASSIGN(OutFolder out, OutFolder::create(folder, plan.tensor_bytes + plan.tensor_bytes / 100));
+  ThreadPool pool(2);
+  uint64_t done = 0;
+  const auto report = [&](uint64_t bytes) -> Result<void> {
+    done += bytes;
+    if (progress && !progress(done, plan.tensor_bytes)) return cancelled(folder);
+    return {};
+  };
+  for (const SynthPlan::Shard& shard : plan.shards) {
+    HADAL_ASSIGN(AtomicFile file, out.file(shard.name));
+    HADAL_TRY(write_shard(shard, file, pool, report));
+  }
+  HADAL_TRY(write_text(out, "config.json", json::dump_pretty(plan.config) + "\n"));
+  HADAL_TRY(write_text(out, "generation_config.json", std::string(kGenerationConfig) + "\n"));
+  if (!plan.tokenizer_json.empty()) HADAL_TRY(write_text(out, "tokenizer.json", plan.tokenizer_json));
+  HADAL_TRY(write_text(out, "model.safetensors.index.json", json::dump_pretty(index_of(plan)) + "\n"));
+  out.keep();
+  return {};
+}
+
+}  // namespace hadal

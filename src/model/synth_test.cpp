@@ -1,0 +1,200 @@
+#include "model/synth.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <csignal>
+#include <cstring>
+
+#include "formats/checkpoint.h"
+#include "model/geometry.h"
+#include "model/weight_set.h"
+#include "testing/checkpoint_builder.h"
+#include "testing/temp_folder.h"
+
+namespace hadal {
+namespace {
+
+using test::must;
+using test::TempFolder;
+using ::testing::HasSubstr;
+
+SynthPlan planned(std::string geometry, int64_t layers = 0, bool has_draft = true) {
+  SynthOptions options;
+  options.geometry = std::move(geometry);
+  options.layers = layers;
+  options.has_draft = has_draft;
+  return must(plan_synth(options));
+}
+
+// Check value of the procedural checkpoint's definition.
+TEST(Procedural, words_are_those_of_the_definition) {
+  const uint64_t hash = fnv1a_64("layers.3.ffn.experts.7.w1.weight");
+  EXPECT_EQ(hash, 0x6c49819061e96008u);
+  EXPECT_EQ(procedural_word(hash, 0), 0x381c8a71685a7ed8u);
+  EXPECT_EQ(procedural_word(hash, 1), 0x6ce6235a99e3b002u);
+  EXPECT_EQ(procedural_word(hash, 2), 0x8240bab0301add7fu);
+}
+
+// All tensors of a small geometry: some of each recipe and format.
+std::vector<ProceduralTensor> all_tensors() {
+  std::vector<ProceduralTensor> tensors;
+  for (const SynthPlan::Shard& shard : planned("v4-tiny").shards) {
+    tensors.insert(tensors.end(), shard.tensors.begin(), shard.tensors.end());
+  }
+  return tensors;
+}
+
+TEST(Procedural, any_cutting_at_words_gives_the_same_bytes) {
+  for (const ProceduralTensor& tensor : all_tensors()) {
+    if (tensor.stored.name.find("experts.1") != std::string::npos) continue;  // like experts.0
+    std::vector<std::byte> whole(tensor.stored.bytes());
+    fill_procedural(tensor, 0, whole);
+    std::vector<std::byte> cut(whole.size());
+    for (size_t begin = 0, size = 8; begin < cut.size(); begin += size, size = (size * 3) % 4096 / 8 * 8 + 8) {
+      fill_procedural(tensor, begin, std::span(cut).subspan(begin, std::min(size, cut.size() - begin)));
+    }
+    EXPECT_EQ(cut, whole) << tensor.stored.name;
+  }
+}
+
+// Root mean square of a row times a random vector of unit variance = length of the row.
+double mean_row_length(const Weight& w) {
+  double sum = 0;
+  for (int64_t i = 0; i < w.rows; ++i) {
+    for (int64_t j = 0; j < w.cols; ++j) {
+      double v = 0;
+      if (w.dtype == DType::kF4E2M1) {
+        const auto byte = static_cast<uint8_t>(w.data[i * w.cols / 2 + j / 2]);
+        v = e2m1_to_f32(j % 2 == 0 ? byte & 15 : byte >> 4);
+      } else if (w.dtype == DType::kF8E4M3) {
+        v = e4m3_to_f32(static_cast<uint8_t>(w.data[i * w.cols + j]));
+      } else {
+        uint16_t code = 0;
+        std::memcpy(&code, w.data + 2 * (i * w.cols + j), 2);
+        v = bf16_to_f32(code);
+      }
+      if (w.scale != nullptr) {
+        v *= e8m0_to_f32(static_cast<uint8_t>(w.scale[i / w.scale_rows * w.scale_stride() + j / w.scale_cols]));
+      }
+      sum += v * v;
+    }
+  }
+  return std::sqrt(sum / static_cast<double>(w.rows));
+}
+
+TEST(Synth, a_written_checkpoint_opens_binds_and_has_weights_of_unit_gain) {
+  const TempFolder folder;
+  SynthOptions options;
+  options.geometry = "v4-tiny";
+  options.shard_bytes_max = 5 << 20;
+  const SynthPlan plan = must(plan_synth(options));
+  EXPECT_GT(plan.shards.size(), 4u);
+  uint64_t last = 0;
+  const Result<void> written = write_synth(plan, folder / "out", [&](uint64_t done, uint64_t of) {
+    EXPECT_GT(done, last);
+    EXPECT_EQ(of, plan.tensor_bytes);
+    last = done;
+    return true;
+  });
+  ASSERT_TRUE(written.ok()) << written.error().to_string();
+  EXPECT_EQ(last, plan.tensor_bytes);
+
+  ModelFiles files = must(ModelFiles::open(folder / "out"));
+  EXPECT_EQ(files.names().size(), plan.shards.size() + 3);
+  const Checkpoint checkpoint = must(Checkpoint::open(files));
+  EXPECT_EQ(checkpoint.tensor_bytes(), plan.tensor_bytes);
+  const ModelDescription description = must(
+      parse_model_config(must(json::parse(must(files.text("config.json", 1 << 20)), "config.json")), "config.json"));
+  for (const StoredTensor& tensor : checkpoint.tensors()) {
+    EXPECT_EQ(tensor.file_offset % static_cast<uint64_t>(dtype_bits(tensor.dtype) / 8), 0u) << tensor.name;
+  }
+  const WeightSet set = must(WeightSet::bind(description, checkpoint));
+  EXPECT_TRUE(set.has_mtp());
+
+  const LayerWeights& layer = set.weights().layers[2];
+  for (const Weight* w : {&layer.wq_a, &layer.wq_b, &layer.wo_b, &layer.gate, &layer.compressor.wkv,
+                          &layer.experts[3].w1, &layer.experts[3].w2, &layer.shared.w2, &set.weights().head}) {
+    EXPECT_GT(mean_row_length(*w), 0.7);
+    EXPECT_LT(mean_row_length(*w), 1.42);
+  }
+  EXPECT_EQ(layer.attn_norm[5], 1.0f);
+  EXPECT_EQ(layer.attn_hc.scale[2], 1.0f);
+  EXPECT_EQ(layer.attn_sink[0], 0.0f);
+  EXPECT_EQ(layer.attn_hc.base[7], 0.0f);
+  EXPECT_EQ(layer.attn_hc.base[8], 4.0f);
+  EXPECT_EQ(layer.attn_hc.base[9], 0.0f);
+  EXPECT_EQ(layer.attn_hc.base[8 + 5], 4.0f);
+}
+
+TEST(Synth, the_published_sizes_come_out) {
+  const SynthPlan flash = planned("v4-flash");
+  EXPECT_EQ(flash.tensor_bytes, 159'609'485'896u);
+  EXPECT_EQ(planned("v4-flash", 0, false).tensor_bytes, 156'015'698'140u);
+  EXPECT_EQ(planned("v4-pro").tensor_bytes, 864'704'792'696u);
+  for (const SynthPlan::Shard& shard : flash.shards) EXPECT_LE(shard.tensor_bytes, uint64_t{4} << 30);
+}
+
+TEST(Synth, four_layers_of_flash_have_all_three_kinds) {
+  const SynthPlan plan = planned("v4-flash", 4);
+  ASSERT_EQ(plan.description.layers.size(), 4u);
+  EXPECT_EQ(plan.description.layers[1].attention, AttentionKind::kWindow);
+  EXPECT_EQ(plan.description.layers[2].attention, AttentionKind::kCsa);
+  EXPECT_EQ(plan.description.layers[3].attention, AttentionKind::kHca);
+  EXPECT_EQ(plan.description.layers[2].router, RouterKind::kHash);
+  EXPECT_EQ(plan.description.layers[3].router, RouterKind::kScore);
+  EXPECT_EQ(plan.description.mtp_layers.size(), 1u);
+}
+
+TEST(Synth, the_shipped_geometry_is_the_shipped_models) {
+  const fs::path file = fs::path(HADAL_SOURCE_DIR) / "models/v4-tiny/config.json";
+  const json::Value shipped = must(json::parse(must(read_file(file, 1 << 20)), "config.json"));
+  EXPECT_EQ(description_identity(planned("v4-tiny").description),
+            description_identity(must(parse_model_config(shipped, "config.json"))));
+}
+
+TEST(Synth, unknown_geometries_and_layers_are_refused) {
+  const Result<SynthPlan> unknown = plan_synth({.geometry = "v9"});
+  ASSERT_FALSE(unknown.ok());
+  EXPECT_EQ(unknown.error().code, ErrorCode::kInvalid);
+  EXPECT_THAT(unknown.error().want, HasSubstr("v4-flash, v4-pro, v4-tiny"));
+  for (const int64_t layers : {-1, 44}) {
+    const Result<SynthPlan> many = plan_synth({.geometry = "v4-flash", .layers = layers});
+    ASSERT_FALSE(many.ok());
+    EXPECT_EQ(many.error().want, "1 to 43");
+  }
+}
+
+TEST(Synth, a_folder_in_use_is_left_alone) {
+  const TempFolder folder;
+  folder.write("mine", "x");
+  const Result<void> written = write_synth(planned("v4-tiny", 1), folder.path(), {});
+  ASSERT_FALSE(written.ok());
+  EXPECT_EQ(written.error().code, ErrorCode::kInvalid);
+  EXPECT_EQ(folder.n_files(), 1u);
+}
+
+TEST(Synth, what_is_cancelled_leaves_nothing) {
+  const TempFolder folder;
+  const Result<void> written =
+      write_synth(planned("v4-tiny"), folder / "out", [](uint64_t, uint64_t) { return false; });
+  ASSERT_FALSE(written.ok());
+  EXPECT_EQ(written.error().code, ErrorCode::kCancelled);
+  EXPECT_EQ(folder.n_files(), 0u);
+}
+
+TEST(Synth, a_disk_too_small_is_refused_before_anything_is_written) {
+  const TempFolder folder;
+  SynthPlan plan = planned("v4-tiny", 1);
+  plan.tensor_bytes = uint64_t{1} << 60;
+  const Result<void> written = write_synth(plan, folder / "out", {});
+  ASSERT_FALSE(written.ok());
+  EXPECT_EQ(written.error().code, ErrorCode::kIo);
+  EXPECT_THAT(written.error().want, HasSubstr("PiB"));
+  EXPECT_THAT(written.error().found, HasSubstr("free"));
+  EXPECT_EQ(folder.n_files(), 0u);
+}
+
+}  // namespace
+}  // namespace hadal

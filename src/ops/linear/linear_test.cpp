@@ -1,0 +1,212 @@
+// linear: goldens, every version against the reference, and the equalities of the contract.
+
+#include "ops/linear/linear.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+
+#include "ops/linear/linear_kernels.h"
+#include "testing/compare.h"
+#include "testing/golden.h"
+#include "testing/weights.h"
+
+namespace hadal::ops {
+namespace {
+
+using test::StoredMatrix;
+
+std::vector<float> random_floats(std::mt19937& random, int64_t n) {
+  std::normal_distribution<float> normal;
+  std::vector<float> x(static_cast<size_t>(n));
+  for (float& v : x) v = normal(random);
+  return x;
+}
+
+// y of one linear with its packing, by the versions of `level`.
+std::vector<float> apply(CpuLevel level, int n_threads, const Weight& w, const std::vector<float>& x, int64_t T,
+                         int64_t groups, ActivationRounding rounding) {
+  CpuDevice cpu({.n_threads = n_threads, .level = level});
+  const RowFormat format = row_format(rounding);
+  std::vector<std::byte> packed(static_cast<size_t>(packed_rows_bytes(T, groups, w.cols, format)) + 64);
+  const PackedRows rows{.format = format, .T = T, .groups = groups, .K = w.cols, .data = packed.data()};
+  pack_rows(cpu, {.x = x.data(), .x_stride = groups * w.cols, .rounding = rounding, .out = rows});
+  std::vector<float> y(static_cast<size_t>(T * w.rows), NAN);
+  linear(cpu, {.x = rows, .w = w, .y = y.data(), .y_stride = w.rows});
+  return y;
+}
+
+std::vector<CpuLevel> fast_levels() {
+  std::vector<CpuLevel> levels;
+  for (const CpuLevel level : {CpuLevel::kAvx2, CpuLevel::kAvx512}) {
+    if (level <= detected_cpu_level()) levels.push_back(level);
+  }
+  return levels;
+}
+
+struct Case {
+  DType dtype;
+  int64_t rows, cols, groups, T;
+};
+
+// Odd sizes of the small fixtures, partial scale blocks, sizes around the tiles, and V4-Flash's own.
+const Case kCases[] = {
+    {DType::kF32, 24, 256, 1, 3},      {DType::kBF16, 64, 160, 2, 5},   {DType::kBF16, 7, 32, 1, 1},
+    {DType::kF16, 33, 96, 1, 4},       {DType::kF8E4M3, 200, 130, 1, 7}, {DType::kF8E4M3, 256, 128, 1, 13},
+    {DType::kF8E4M3, 128, 384, 2, 2},  {DType::kF4E2M1, 65, 96, 1, 6},   {DType::kF4E2M1, 128, 64, 1, 1},
+    {DType::kF4E2M1, 16, 4096, 1, 9},  {DType::kF8E4M3, 512, 4096, 1, 1}, {DType::kBF16, 256, 4096, 1, 12},
+    {DType::kF8E4M3, 1024, 4096, 8, 2}};
+
+TEST(Linear, every_version_agrees_with_the_reference_for_every_stored_type) {
+  std::mt19937 random(7);
+  for (const Case& c : kCases) {
+    const StoredMatrix stored = StoredMatrix::random(random, c.dtype, c.rows, c.cols);
+    const std::vector<float> x = random_floats(random, c.T * c.groups * c.cols);
+    for (const ActivationRounding rounding :
+         {ActivationRounding::kNone, ActivationRounding::kBf16, ActivationRounding::kE4m3}) {
+      const std::vector<float> want = apply(CpuLevel::kPortable, 2, stored.weight, x, c.T, c.groups, rounding);
+      for (const CpuLevel level : fast_levels()) {
+        const std::vector<float> got = apply(level, 2, stored.weight, x, c.T, c.groups, rounding);
+        // K products of size up to about 4 summed in float in 16 chains: K / 16 roundings of 2^-24 each, with room.
+        EXPECT_TRUE(test::within(got, want, {.rtol = 1e-5, .atol = 3e-5 * std::sqrt(static_cast<double>(c.cols))}))
+            << dtype_name(c.dtype) << " " << c.rows << "x" << c.cols << " T " << c.T << " " << cpu_level_name(level);
+      }
+    }
+  }
+}
+
+TEST(Linear, a_token_gives_the_same_bits_alone_and_among_others) {
+  std::mt19937 random(8);
+  for (const Case& c : kCases) {
+    const int64_t T = 15;
+    const StoredMatrix stored = StoredMatrix::random(random, c.dtype, c.rows, c.cols);
+    const int64_t width = c.groups * c.cols;
+    const std::vector<float> x = random_floats(random, T * width);
+    for (const ActivationRounding rounding : {ActivationRounding::kNone, ActivationRounding::kBf16}) {
+      for (const CpuLevel level : fast_levels()) {
+        const std::vector<float> all = apply(level, 1, stored.weight, x, T, c.groups, rounding);
+        for (int64_t t = 0; t < T; ++t) {
+          const std::vector<float> one(x.begin() + t * width, x.begin() + (t + 1) * width);
+          const std::vector<float> alone = apply(level, 1, stored.weight, one, 1, c.groups, rounding);
+          const std::vector<float> among(all.begin() + t * c.rows, all.begin() + (t + 1) * c.rows);
+          ASSERT_TRUE(test::same_bits(alone, among)) << dtype_name(c.dtype) << " token " << t << " " << cpu_level_name(level);
+        }
+      }
+    }
+  }
+}
+
+TEST(Linear, one_thread_and_three_give_the_same_bits) {
+  std::mt19937 random(9);
+  for (const Case& c : kCases) {
+    const StoredMatrix stored = StoredMatrix::random(random, c.dtype, c.rows, c.cols);
+    const std::vector<float> x = random_floats(random, c.T * c.groups * c.cols);
+    for (const CpuLevel level : fast_levels()) {
+      EXPECT_TRUE(test::same_bits(apply(level, 1, stored.weight, x, c.T, c.groups, ActivationRounding::kBf16),
+                                  apply(level, 3, stored.weight, x, c.T, c.groups, ActivationRounding::kBf16)))
+          << dtype_name(c.dtype);
+    }
+  }
+}
+
+TEST(Linear, every_code_of_fp8_and_fp4_is_read_exactly) {
+  // One row holds all codes; unit vectors pick them out one by one.
+  for (const CpuLevel level : fast_levels()) {
+    for (const DType dtype : {DType::kF8E4M3, DType::kF4E2M1}) {
+      const int64_t cols = dtype == DType::kF8E4M3 ? 256 : 64;
+      for (const uint8_t scale : {uint8_t{1}, uint8_t{2}, uint8_t{100}, uint8_t{127}, uint8_t{140}, uint8_t{230}}) {
+        const StoredMatrix stored = StoredMatrix::all_codes(dtype, cols, scale);
+        std::vector<float> x(static_cast<size_t>(cols * cols), 0.0f);
+        for (int64_t k = 0; k < cols; ++k) x[static_cast<size_t>(k * cols + k)] = 1.0f;
+        // Scales this small leave the range in which the BF16 unit keeps subnormal numbers; floats are exact.
+        const bool is_tiny = scale < 16;
+        const ActivationRounding rounding = is_tiny ? ActivationRounding::kNone : ActivationRounding::kBf16;
+        const std::vector<float> y = apply(level, 1, stored.weight, x, cols, 1, rounding);
+        for (int64_t k = 0; k < cols; ++k) {
+          const float want = weight_at(stored.weight, 0, k);
+          if (std::isnan(want) || (is_tiny && std::abs(want) < 0x1p-126f)) continue;
+          ASSERT_EQ(y[static_cast<size_t>(k)], want) << dtype_name(dtype) << " code " << k << " scale " << int{scale};
+        }
+      }
+    }
+  }
+}
+
+TEST(Linear, goldens_of_quantised_linears_hold) {
+  const test::GoldenFile golden("layers/formats.safetensors");
+  const std::span<const float> x = golden.f32("linear_fp8.x");
+  const std::vector<float> input(x.begin(), x.end());
+  struct Golden {
+    std::string name;
+    DType dtype;
+  };
+  for (const Golden& g : {Golden{"linear_fp8", DType::kF8E4M3}, Golden{"linear_fp4", DType::kF4E2M1}}) {
+    const bool is_fp4 = g.dtype == DType::kF4E2M1;
+    const Weight w{.dtype = g.dtype,
+                   .rows = golden.shape(g.name + ".q")[0],
+                   .cols = 256,
+                   .data = reinterpret_cast<const std::byte*>(golden.u8(g.name + ".q").data()),
+                   .scale_dtype = DType::kF8E8M0,
+                   .scale = reinterpret_cast<const std::byte*>(golden.u8(g.name + ".scale").data()),
+                   .scale_rows = is_fp4 ? 1 : 128,
+                   .scale_cols = is_fp4 ? 32 : 128};
+    for (const CpuLevel level : {CpuLevel::kPortable, CpuLevel::kAvx2, CpuLevel::kAvx512}) {
+      // 5e-6 is how well the sources of the goldens agree; the outputs are of size 1 to 30.
+      EXPECT_TRUE(test::within(apply(level, 1, w, input, 8, 1, ActivationRounding::kNone), golden.f32(g.name + ".out_plain"),
+                               {.rtol = 5e-6, .atol = 5e-6}));
+      EXPECT_TRUE(test::within(apply(level, 1, w, input, 8, 1, ActivationRounding::kE4m3),
+                               golden.f32(g.name + ".out_act_quant"), {.rtol = 5e-6, .atol = 5e-6}));
+    }
+  }
+}
+
+TEST(Linear, the_grouped_output_projection_meets_its_goldens) {
+  const test::GoldenFile golden("layers/group_out.safetensors");
+  const int64_t groups_of[] = {2, 3, 1, 8};
+  for (int i = 0; i < 4; ++i) {
+    const std::string c = "c" + std::to_string(i) + ".";
+    const auto matrix = [&](const std::string& name) {
+      return Weight{.dtype = DType::kF32,
+                    .rows = golden.shape(c + name)[0],
+                    .cols = golden.shape(c + name)[1],
+                    .data = reinterpret_cast<const std::byte*>(golden.f32(c + name).data())};
+    };
+    const int64_t T = golden.shape(c + "o")[0];
+    const std::span<const float> o = golden.f32(c + "o");
+    for (const CpuLevel level : {CpuLevel::kPortable, CpuLevel::kAvx2, CpuLevel::kAvx512}) {
+      const std::vector<float> mid =
+          apply(level, 2, matrix("wo_a"), {o.begin(), o.end()}, T, groups_of[i], ActivationRounding::kNone);
+      EXPECT_TRUE(test::within(mid, golden.f32(c + "mid"), {.rtol = 5e-6, .atol = 5e-6})) << c;
+      EXPECT_TRUE(test::within(apply(level, 2, matrix("wo_b"), mid, T, 1, ActivationRounding::kNone),
+                               golden.f32(c + "out"), {.rtol = 5e-6, .atol = 5e-6}))
+          << c;
+    }
+  }
+}
+
+TEST(PackRows, every_version_rounds_to_the_same_bits) {
+  std::mt19937 random(10);
+  std::vector<float> x = random_floats(random, 5 * 130);
+  x[3] = NAN;
+  x[4] = INFINITY;
+  x[5] = -0.0f;
+  x[6] = 0x1p-130f;
+  x[7] = 1.00390625f;  // half way between two BF16 numbers
+  for (const ActivationRounding rounding : {ActivationRounding::kNone, ActivationRounding::kBf16, ActivationRounding::kE4m3}) {
+    const RowFormat format = row_format(rounding);
+    std::vector<std::vector<std::byte>> results;
+    for (const CpuLevel level : {CpuLevel::kPortable, CpuLevel::kAvx2, CpuLevel::kAvx512}) {
+      CpuDevice cpu({.n_threads = 1, .level = level});
+      std::vector<std::byte> packed(static_cast<size_t>(packed_rows_bytes(5, 1, 130, format)));
+      pack_rows(cpu, {.x = x.data(), .x_stride = 130, .rounding = rounding,
+                      .out = {.format = format, .T = 5, .groups = 1, .K = 130, .data = packed.data()}});
+      results.push_back(std::move(packed));
+    }
+    EXPECT_EQ(results[0], results[1]);
+    EXPECT_EQ(results[0], results[2]);
+  }
+}
+
+}  // namespace
+}  // namespace hadal::ops

@@ -1,0 +1,126 @@
+#include "plan/step_cost.h"
+
+#include <algorithm>
+
+namespace hadal {
+namespace {
+
+void visit_layer(const LayerWeights& l, const std::function<void(MatrixUse, const Weight&)>& visit) {
+  for (const Weight* w : {&l.attn_hc.fn, &l.wq_a, &l.wq_b, &l.wkv, &l.wo_a, &l.wo_b, &l.compressor.wkv,
+                          &l.compressor.wgate, &l.indexer.wq_b, &l.indexer.weights_proj, &l.indexer.compressor.wkv,
+                          &l.indexer.compressor.wgate, &l.ffn_hc.fn, &l.gate, &l.shared.w1, &l.shared.w3, &l.shared.w2}) {
+    if (!w->empty()) visit(MatrixUse::kOther, *w);
+  }
+  for (const ExpertWeights& e : l.experts) {
+    for (const Weight* w : {&e.w1, &e.w3, &e.w2}) visit(MatrixUse::kExpert, *w);
+  }
+}
+
+double elements(const Weight& w) { return static_cast<double>(w.rows) * static_cast<double>(w.cols); }
+
+// Compressed entries that attention reads for the token at `position`.
+int64_t entries_attended(const ModelDescription& d, const LayerDescription& layer, int64_t visible) {
+  return layer.attention == AttentionKind::kCsa ? std::min(visible, d.index_topk) : visible;
+}
+
+int64_t entries_visible(const LayerDescription& layer, int64_t position) {
+  return layer.compress_ratio == 0 ? 0 : (position + 1) / layer.compress_ratio;
+}
+
+}  // namespace
+
+void for_each_matrix(const ModelWeights& weights, bool mtp, const std::function<void(MatrixUse, const Weight&)>& visit) {
+  visit(MatrixUse::kEmbedding, weights.embed);
+  visit(MatrixUse::kHead, weights.head);
+  visit(MatrixUse::kOther, weights.head_hc.fn);
+  for (const LayerWeights& layer : weights.layers) visit_layer(layer, visit);
+  for (const MtpWeights& draft : weights.mtp) {
+    if (!mtp) break;
+    visit_layer(draft.block, visit);
+    for (const Weight* w : {&draft.e_proj, &draft.h_proj, &draft.head_hc.fn}) visit(MatrixUse::kOther, *w);
+  }
+}
+
+WeightBytes weight_bytes(const ModelWeights& weights, bool mtp) {
+  WeightBytes bytes;
+  for_each_matrix(weights, mtp, [&bytes](MatrixUse use, const Weight& w) {
+    (use == MatrixUse::kExpert ? bytes.experts : bytes.others) += static_cast<uint64_t>(w.bytes());
+  });
+  return bytes;
+}
+
+StepCost::StepCost(const ModelDescription& description, const ModelWeights& weights, const StateLayout& layout)
+    : description_(description), layout_(layout) {
+  embedding_row_bytes_ = static_cast<uint64_t>(weights.embed.row_bytes());
+  uint64_t n_expert_matrices = 0;
+  for_each_matrix(weights, false, [&](MatrixUse use, const Weight& w) {
+    const auto bytes = static_cast<uint64_t>(w.bytes());
+    switch (use) {
+      case MatrixUse::kEmbedding: break;
+      case MatrixUse::kHead:
+        head_bytes_ += bytes;
+        head_elements_ += elements(w);
+        break;
+      case MatrixUse::kExpert:
+        ++n_expert_matrices;
+        expert_bytes_ += static_cast<double>(bytes);
+        expert_elements_ += elements(w);
+        break;
+      case MatrixUse::kOther:
+        dense_bytes_ += bytes;
+        dense_elements_ += elements(w);
+        break;
+    }
+  });
+  // Three matrices make an expert.
+  const double n_experts = static_cast<double>(std::max<uint64_t>(3, n_expert_matrices)) / 3;
+  expert_bytes_ /= n_experts;
+  expert_elements_ /= n_experts;
+}
+
+uint64_t StepCost::experts_per_token() const {
+  return description_.layers.size() * static_cast<uint64_t>(description_.n_experts_per_token);
+}
+
+uint64_t StepCost::state_bytes_read(const StepShape& shape) const {
+  const int64_t last = shape.position + shape.tokens - 1;
+  const int64_t window_rows = std::min(shape.position, description_.window - 1);
+  int64_t bytes = 0;
+  for (const LayerDescription& layer : description_.layers) {
+    const int64_t visible = entries_visible(layer, last);
+    bytes += (window_rows + entries_attended(description_, layer, visible)) * layout_.kv_row_bytes;
+    if (layer.attention == AttentionKind::kCsa) bytes += visible * layout_.index_row_bytes;
+  }
+  return static_cast<uint64_t>(bytes);
+}
+
+uint64_t StepCost::bytes(const StepShape& shape) const {
+  const auto sequences = static_cast<uint64_t>(shape.sequences);
+  return dense_bytes_ + (shape.logits > 0 ? head_bytes_ : 0) +
+         sequences * (static_cast<uint64_t>(shape.tokens) * embedding_row_bytes_ + state_bytes_read(shape)) +
+         static_cast<uint64_t>(expert_bytes_ * static_cast<double>(shape.experts_chosen));
+}
+
+double StepCost::attention_flops(int64_t position) const {
+  const ModelDescription& d = description_;
+  double flops = 0;
+  for (const LayerDescription& layer : d.layers) {
+    const int64_t visible = entries_visible(layer, position);
+    const int64_t rows = std::min(position + 1, d.window) + entries_attended(d, layer, visible);
+    flops += 4.0 * static_cast<double>(d.n_heads * d.head_dim * rows);
+    if (layer.attention == AttentionKind::kCsa) {
+      flops += 2.0 * static_cast<double>(d.index_n_heads * d.index_head_dim * visible);
+    }
+  }
+  return flops;
+}
+
+double StepCost::flops(const StepShape& shape) const {
+  double attention = 0;
+  for (int64_t t = 0; t < shape.tokens; ++t) attention += attention_flops(shape.position + t);
+  const double per_token = 2 * (dense_elements_ + expert_elements_ * static_cast<double>(experts_per_token()));
+  return static_cast<double>(shape.sequences) * (attention + per_token * static_cast<double>(shape.tokens)) +
+         2 * head_elements_ * static_cast<double>(shape.logits);
+}
+
+}  // namespace hadal

@@ -1,0 +1,75 @@
+// The models against their golden vectors, as `hadal compare` does it, with every version of the kernels.
+
+#include <gtest/gtest.h>
+
+#include "base/io.h"
+#include "engine/compare.h"
+
+namespace hadal {
+namespace {
+
+struct Setup {
+  const char* name;
+  const char* model;
+  const char* goldens;
+  NumericMode mode;
+  CpuLevel level;
+};
+
+CompareReport compared(const Setup& setup) {
+  const fs::path root(HADAL_SOURCE_DIR);
+  Result<ModelFiles> files = ModelFiles::open(root / setup.model);
+  EXPECT_TRUE(files.ok());
+  const Result<std::shared_ptr<const LoadedModel>> model = LoadedModel::open(std::move(*files));
+  EXPECT_TRUE(model.ok()) << (model.ok() ? "" : model.error().to_string());
+  const Result<MappedFile> goldens = MappedFile::open(root / setup.goldens / "goldens.safetensors");
+  EXPECT_TRUE(goldens.ok());
+  const Result<std::string> text = read_file(root / setup.goldens / "goldens.json", 1 << 24);
+  EXPECT_TRUE(text.ok());
+  const Result<json::Value> about = json::parse(*text, "goldens.json");
+  CompareOptions options{.mode = setup.mode, .engine = {.cpu_level = setup.level}};
+  const Result<CompareReport> report =
+      compare_with_goldens(*model, goldens->bytes(), *about, options, [](int64_t, int64_t) {});
+  EXPECT_TRUE(report.ok()) << (report.ok() ? "" : report.error().to_string());
+  return report.ok() ? *report : CompareReport{.pass = false};
+}
+
+class Goldens : public ::testing::TestWithParam<Setup> {};
+
+TEST_P(Goldens, hold_within_their_tolerances) {
+  const CompareReport report = compared(GetParam());
+  EXPECT_TRUE(report.pass);
+  EXPECT_TRUE(report.greedy_equal);
+  EXPECT_GE(report.rows.size(), 5u);
+  for (const CompareRow& row : report.rows) {
+    EXPECT_TRUE(row.pass) << row.prompt << " " << row.what << ": " << row.worst_abs << " " << row.note;
+    EXPECT_GT(row.n, 0) << row.prompt << " " << row.what;
+  }
+}
+
+constexpr auto kExact = NumericMode::kExact;
+constexpr auto kPublished = NumericMode::kPublished;
+const Setup kSetups[] = {
+    {"v4_random_avx512", "tests/data/v4-random", "tests/data/v4-random", kExact, CpuLevel::kAvx512},
+    {"v4_random_avx2", "tests/data/v4-random", "tests/data/v4-random", kExact, CpuLevel::kAvx2},
+    {"v4_random_portable", "tests/data/v4-random", "tests/data/v4-random", kExact, CpuLevel::kPortable},
+    {"v4_random_transformers_names", "tests/data/v4-random-hf", "tests/data/v4-random", kExact, CpuLevel::kAvx512},
+    {"v4_random_published", "tests/data/v4-random", "tests/data/v4-random", kPublished, CpuLevel::kAvx512},
+    {"v4_random_fp8_avx512", "tests/data/v4-random-fp8", "tests/data/v4-random-fp8", kExact, CpuLevel::kAvx512},
+    {"v4_random_fp8_avx2", "tests/data/v4-random-fp8", "tests/data/v4-random-fp8", kExact, CpuLevel::kAvx2},
+    {"v4_random_fp8_published", "tests/data/v4-random-fp8", "tests/data/v4-random-fp8", kPublished, CpuLevel::kAvx512},
+    {"v4_tiny", "models/v4-tiny", "tests/data/v4-tiny", kExact, CpuLevel::kAvx512},
+};
+
+INSTANTIATE_TEST_SUITE_P(Models, Goldens, ::testing::ValuesIn(kSetups), [](const auto& test) { return test.param.name; });
+
+TEST(FastMode, stays_within_the_promised_divergence_on_the_trained_model) {
+  const CompareReport report =
+      compared({"v4_tiny", "models/v4-tiny", "tests/data/v4-tiny", NumericMode::kFast, CpuLevel::kAvx512});
+  // Design, "Numbers": mean KL of fast against exact at most 2e-3 nats on the trained fixture.
+  EXPECT_LE(report.kl_mean, 2e-3);
+  EXPECT_TRUE(report.pass);
+}
+
+}  // namespace
+}  // namespace hadal
