@@ -4,15 +4,17 @@
 #include <sys/stat.h>
 
 #include <fstream>
+#include <memory>
 
 #include "cli/program.h"
+#include "testing/pseudo_terminal.h"
 
 namespace hadal {
 namespace {
 
 using test::Finished;
+using test::PseudoTerminal;
 using test::TempFolder;
-using test::Terminal;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -119,6 +121,10 @@ TEST(SavedConversation, that_is_damaged_is_refused_and_the_chat_goes_on) {
   EXPECT_EQ(resumed.out, "The capital of France is Paris.\n");
 }
 
+std::unique_ptr<PseudoTerminal> at_a_terminal(const TempFolder& folder, const std::vector<std::string>& arguments) {
+  return std::make_unique<PseudoTerminal>([&](int) -> int { test::become_hadal(folder, arguments); });
+}
+
 constexpr const char* kCtrlC = "\003";
 constexpr const char* kCtrlD = "\004";
 
@@ -128,41 +134,43 @@ const std::vector<std::string> kEndless = {"run",           "--raw", "-p",      
 
 TEST(AtATerminal, ctrl_c_stops_one_answer_with_130) {
   const TempFolder folder;
-  Terminal terminal(folder, kEndless);
-  ASSERT_TRUE(terminal.wait_for(" "));
-  terminal.type(kCtrlC);
-  EXPECT_EQ(terminal.finish(), 130) << terminal.written();
-  EXPECT_THAT(terminal.written(), HasSubstr("tokens read"));
+  const std::unique_ptr<PseudoTerminal> terminal = at_a_terminal(folder, kEndless);
+  ASSERT_TRUE(terminal->shows(" "));
+  terminal->type(kCtrlC);
+  EXPECT_EQ(terminal->exit_status(), 130) << terminal->shown();
+  EXPECT_THAT(terminal->shown(), HasSubstr("tokens read"));
 }
 
 TEST(AtATerminal, ctrl_c_stops_the_answer_and_not_the_chat) {
   const TempFolder folder;
-  Terminal terminal(folder, {"run", "--temperature", "0", "--logit-bias", "1=-100"});
-  ASSERT_TRUE(terminal.wait_for(">>> ")) << terminal.written();
-  terminal.type("What is the capital of France?\r");
-  ASSERT_TRUE(terminal.wait_for("Paris")) << terminal.written();
-  terminal.type(kCtrlC);
-  ASSERT_TRUE(terminal.wait_for("stopped")) << terminal.written();
-  ASSERT_TRUE(terminal.wait_for(">>> ")) << terminal.written();
-  terminal.type("/quit\r");
-  EXPECT_EQ(terminal.finish(), 0) << terminal.written();
+  const std::unique_ptr<PseudoTerminal> terminal =
+      at_a_terminal(folder, {"run", "--temperature", "0", "--logit-bias", "1=-100"});
+  ASSERT_TRUE(terminal->shows(">>> ")) << terminal->shown();
+  terminal->type("What is the capital of France?\r");
+  ASSERT_TRUE(terminal->shows("Paris")) << terminal->shown();
+  terminal->type(kCtrlC);
+  ASSERT_TRUE(terminal->shows("stopped")) << terminal->shown();
+  ASSERT_TRUE(terminal->shows(">>> ")) << terminal->shown();
+  terminal->type("/quit\r");
+  EXPECT_EQ(terminal->exit_status(), 0) << terminal->shown();
 }
 
 TEST(AtATerminal, ctrl_d_leaves) {
   const TempFolder folder;
-  Terminal terminal(folder, {"run"});
-  ASSERT_TRUE(terminal.wait_for(">>> ")) << terminal.written();
-  terminal.type(kCtrlD);
-  EXPECT_EQ(terminal.finish(), 0);
+  const std::unique_ptr<PseudoTerminal> terminal = at_a_terminal(folder, {"run"});
+  ASSERT_TRUE(terminal->shows(">>> ")) << terminal->shown();
+  terminal->type(kCtrlD);
+  EXPECT_EQ(terminal->exit_status(), 0);
 }
 
 TEST(AtATerminal, reasoning_is_dimmed_and_the_answer_is_not) {
   const TempFolder folder;
-  Terminal terminal(folder, {"run", "--temperature", "0", "--think", "on", "-p",
+  const std::unique_ptr<PseudoTerminal> terminal =
+      at_a_terminal(folder, {"run", "--temperature", "0", "--think", "on", "-p",
                              "Ada has 43 marbles and gives away 6. How many marbles are left?"});
-  EXPECT_TRUE(terminal.wait_for("\033[2mThis is a subtraction")) << terminal.written();
-  EXPECT_TRUE(terminal.wait_for("\033[0m\r\n\r\n43 - 6 = 37.")) << terminal.written();
-  EXPECT_TRUE(terminal.wait_for("tokens/s")) << terminal.written();
+  EXPECT_TRUE(terminal->shows("\033[2mThis is a subtraction")) << terminal->shown();
+  EXPECT_TRUE(terminal->shows("\033[0m\r\n\r\n43 - 6 = 37.")) << terminal->shown();
+  EXPECT_TRUE(terminal->shows("tokens/s")) << terminal->shown();
 }
 
 }  // namespace

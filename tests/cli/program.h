@@ -1,7 +1,5 @@
-// Runs the real `hadal` for a test: with pipes, or at a pseudo-terminal.
+// Runs the real `hadal` for a test.
 #pragma once
-
-#include <sys/types.h>
 
 #include <string>
 #include <vector>
@@ -23,30 +21,7 @@ inline constexpr unsigned kProgramSecondsMax = 240;
 // 60,000 bytes, so that it fits the pipe.
 Finished run_hadal(const TempFolder& folder, const std::vector<std::string>& arguments, const std::string& input = "");
 
-// hadal at a terminal of its own, 100 columns wide.
-class Terminal {
- public:
-  Terminal(const TempFolder& folder, const std::vector<std::string>& arguments);
-  ~Terminal();
-  Terminal(const Terminal&) = delete;
-  Terminal& operator=(const Terminal&) = delete;
-
-  void type(const std::string& keys);
-  // Reads until the screen's text holds `text` behind what earlier calls found; false when the program ends or the time
-  // is over before.
-  bool wait_for(const std::string& text);
-  // Reads to the end and returns the exit code.
-  int finish();
-  // All that was written, escape sequences included.
-  const std::string& written() const { return written_; }
-
- private:
-  bool read_some();
-
-  int fd_ = -1;
-  pid_t pid_ = -1;
-  std::string written_;
-  size_t seen_ = 0;
-};
+// In a child process (testing/pseudo_terminal.h): becomes hadal with that folder as home.
+[[noreturn]] void become_hadal(const TempFolder& folder, const std::vector<std::string>& arguments);
 
 }  // namespace hadal::test
