@@ -26,6 +26,9 @@ struct Conversation {
   Result<Prompt> render(PromptGeneration generation) const;
 };
 
+// Whether a value from a file is a list of tools in OpenAI's form, or null. Invalid, with the JSON path.
+[[nodiscard]] Result<void> check_tools(const json::Value& tools);
+
 // "off", "on", "high", "max": as /think and --think take it.
 std::string_view think_name(ChatCommand::Think think);
 

@@ -7,7 +7,7 @@
 
 #include "base/io.h"
 #include "base/utf8.h"
-#include "prompt/message.h"
+#include "conversation.h"
 #include "sampling/stop_matcher.h"
 
 namespace hadal::cli {
@@ -159,12 +159,7 @@ Result<json::Value> read_tools(const RunOptions& options) {
   HADAL_ASSIGN(const std::string text, read_file(options.tools, kToolsBytesMax));
   HADAL_ASSIGN(json::Value tools, json::parse(text, options.tools));
   if (const json::Value* list = tools.find("tools")) tools = json::Value(*list);
-  json::Value message = json::Value::object();
-  message.set("role", json::Value::string("system"));
-  message.set("content", json::Value::string(""));
-  message.set("tools", tools);
-  Result<Message> parsed = parse_message(message);
-  if (!parsed.ok()) return std::move(parsed.error().within(options.tools));
+  if (Result<void> checked = check_tools(tools); !checked.ok()) return std::move(checked.error().within(options.tools));
   return tools;
 }
 

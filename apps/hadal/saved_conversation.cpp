@@ -72,6 +72,9 @@ Result<Conversation> from_json(const json::Value& value, const fs::path& path) {
   if (!parsed.ok()) return corrupt(path, "think", "off, on, high or max");
   conversation.think = parsed->think;
   if (const json::Value* tools = value.find("tools")) conversation.tools = *tools;
+  if (Result<void> checked = check_tools(conversation.tools); !checked.ok()) {
+    return std::move(checked.error().within(path.string()));
+  }
   const json::Value* messages = value.find("messages");
   if (messages == nullptr || !messages->is_array()) return corrupt(path, "messages", "a list");
   for (size_t i = 0; i < messages->items().size(); ++i) {

@@ -115,10 +115,15 @@ TEST(SavedConversation, is_read_again_when_its_state_is_damaged) {
 TEST(SavedConversation, that_is_damaged_is_refused_and_the_chat_goes_on) {
   const TempFolder folder;
   chat(folder, std::string(kCapital) + "/save trip\n");
-  std::ofstream(folder / "state" / "hadal" / "conversations" / "trip.json") << "{\"version\": 1}";
-  const Finished resumed = chat(folder, std::string("/resume trip\n") + kCapital);
-  EXPECT_THAT(resumed.err, AllOf(HasSubstr("not a saved conversation"), HasSubstr("trip.json")));
-  EXPECT_EQ(resumed.out, "The capital of France is Paris.\n");
+  const std::string before_tools = R"({"version": 1, "system": "", "think": "off", "messages": [], "tools": )";
+  const std::vector<std::string> damaged = {"", "{\"version\": 1}", "{\"version\": 2}", before_tools + "\"x\"}",
+                                            before_tools + "[{}]}"};
+  for (const std::string& text : damaged) {
+    std::ofstream(folder / "state" / "hadal" / "conversations" / "trip.json") << text;
+    const Finished resumed = chat(folder, std::string("/resume trip\n") + kCapital);
+    EXPECT_THAT(resumed.err, AllOf(HasSubstr("error: "), HasSubstr("trip.json"))) << text;
+    EXPECT_EQ(resumed.out, "The capital of France is Paris.\n") << text;
+  }
 }
 
 std::unique_ptr<PseudoTerminal> at_a_terminal(const TempFolder& folder, const std::vector<std::string>& arguments) {
