@@ -58,8 +58,9 @@ class Runner {
  public:
   Runner(Engine& engine, const BenchHooks& hooks) : engine_(engine), hooks_(hooks) {}
 
-  // Makes the sequence that rows of this depth continue; depths ascend.
+  // Makes the sequence that rows of this depth continue, forked for each; depths ascend, and depth 0 needs none.
   Result<void> go_to(int64_t depth) {
+    if (depth == 0) return {};
     if (!base_) {
       HADAL_ASSIGN(base_, engine_.open());
     }
@@ -113,7 +114,7 @@ class Runner {
   Result<void> run(const BenchRow& row, EngineObserver& observer, const OnStep& on_step) {
     std::vector<SequenceId> ids;
     for (int64_t s = 0; s < row.batch; ++s) {
-      HADAL_ASSIGN(const SequenceId id, engine_.fork(*base_));
+      HADAL_ASSIGN(const SequenceId id, base_ ? engine_.fork(*base_) : engine_.open());
       ids.push_back(id);
     }
     seconds_ = 0;
@@ -227,7 +228,8 @@ Result<void> bench_threads(const std::shared_ptr<const LoadedModel>& model, cons
   const int64_t depth_max = largest(options.depths, 0);
   engine_options.n_threads = threads;
   engine_options.context_tokens = depth_max + largest(options.prefill_tokens, std::max<int64_t>(1, options.decode_tokens));
-  engine_options.sequences = largest(options.batches, 1) + 1;  // and the base that they are forks of
+  // And the base that they are forks of.
+  engine_options.sequences = (options.decode_tokens == 0 ? 1 : largest(options.batches, 1)) + (depth_max > 0 ? 1 : 0);
   HADAL_ASSIGN(Engine engine, Engine::create(model, engine_options));
   if (report.rows.empty()) {
     report.is_warm = engine.plan().fits_in_ram();

@@ -1,5 +1,9 @@
 #include "device/cpu/host_memory.h"
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
@@ -54,6 +58,8 @@ HostMemory host_memory() {
 
 uint64_t resident_bytes() { return kilobytes_of(read_proc("/proc/self/status"), "VmRSS:"); }
 
+uint64_t resident_anonymous_bytes() { return kilobytes_of(read_proc("/proc/self/status"), "RssAnon:"); }
+
 uint64_t peak_resident_bytes() { return kilobytes_of(read_proc("/proc/self/status"), "VmHWM:"); }
 
 bool reset_peak_resident_bytes() {
@@ -62,6 +68,12 @@ bool reset_peak_resident_bytes() {
   if (file == nullptr) return false;
   const bool is_written = std::fputs("5", file) >= 0;
   return std::fclose(file) == 0 && is_written;
+}
+
+void release_freed_memory() {
+#if defined(__GLIBC__)
+  ::malloc_trim(0);
+#endif
 }
 
 }  // namespace hadal
