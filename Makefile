@@ -44,10 +44,15 @@ bench:
 	@tools/build.sh release all $(WITH_TESTS)
 	@set -e; for bench in build/release/*_bench; do echo "== $${bench##*/}"; $$bench $(ARGS); done
 
-asan tsan:
+asan:
 	@tools/install_packages.sh product tests
-	@tools/build.sh $@ all
-	@tools/run_tests.sh $@ $(ARGS)
+	@tools/build.sh asan all
+	@tools/run_tests.sh asan $(ARGS)
+
+tsan:
+	@tools/install_packages.sh product tests
+	@tools/build.sh tsan threaded_tests
+	@tools/run_tests.sh tsan $(ARGS)
 
 fuzz:
 	@tools/install_packages.sh product fuzz

@@ -45,7 +45,7 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(hadal_flags INTERFACE -Wno-restrict)
 endif()
 if(HADAL_SANITIZE)
-  # Line numbers are all that a report needs (-g1); optimised, so that the suite stays fast.
+  # Line numbers are all that a report needs (-g1).
   target_compile_options(hadal_flags INTERFACE
     -fsanitize=${HADAL_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1)
   target_link_options(hadal_flags INTERFACE -fsanitize=${HADAL_SANITIZE})

@@ -10,8 +10,8 @@
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set(HADAL_AVX2_FLAGS -mavx2 -mfma -mf16c -mbmi2)
   set(HADAL_AVX512_FLAGS
-    -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vbmi -mavx512bf16 -mfma -mf16c -mbmi2
-    -mprefer-vector-width=512)
+    -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vbmi -mavx512vnni -mavx512bf16 -mfma -mf16c
+    -mbmi2 -mprefer-vector-width=512)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # The intrinsics of g++ 12 use undefined registers on purpose and warn of themselves (GCC bug 105593).
     list(APPEND HADAL_AVX512_FLAGS -Wno-uninitialized -Wno-maybe-uninitialized)
@@ -19,6 +19,9 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
 endif()
 if(HADAL_TESTS)
   include(GoogleTest)
+  # What uses threads: all that ThreadSanitizer needs to be built for. The test preset tsan names the same folders.
+  set(HADAL_THREADED_TESTS base device ops forward engine tests/model tests/engine)
+  add_custom_target(threaded_tests)
 endif()
 
 function(hadal_set_isa_flags)
@@ -42,6 +45,9 @@ function(hadal_add_test name prefix)
   add_executable(${name} ${ARG_SOURCES})
   hadal_use_fixtures(${name})
   target_link_libraries(${name} PRIVATE ${ARG_LIBRARIES} hadal_testing rapidcheck GTest::gmock GTest::gtest_main)
+  if(prefix IN_LIST HADAL_THREADED_TESTS)
+    add_dependencies(threaded_tests ${name})
+  endif()
   set(slow_suites "*Slow.*:*Slow/*.*")
   set(discover TEST_PREFIX ${prefix}. DISCOVERY_TIMEOUT 120)
   gtest_discover_tests(${name} ${discover} TEST_LIST ${name}_fast TEST_FILTER "-${slow_suites}"

@@ -18,6 +18,8 @@ constexpr std::string_view kSingleName = "model.safetensors";
 constexpr std::string_view kExtension = ".safetensors";
 // The published index of 72,317 tensors has 7 MB.
 constexpr uint64_t kIndexBytesMax = uint64_t{256} << 20;
+// One value a tensor; about 100 bytes each.
+constexpr size_t kIndexValuesMax = size_t{4} << 20;
 // Metadata may hold anything; weight_map needs three levels.
 constexpr int kIndexDepthMax = 8;
 // Each shard is a mapping; Linux allows a process 65,530 of them. Published checkpoints have up to 163 shards.
@@ -50,7 +52,9 @@ std::string shortened(const json::Value* value) {
 
 Result<Index> read_index(std::string_view text, const std::string& place) {
   Index index;
-  HADAL_ASSIGN(index.root, json::parse(text, place, {.bytes_max = kIndexBytesMax, .depth_max = kIndexDepthMax}));
+  HADAL_ASSIGN(index.root,
+               json::parse(text, place,
+                           {.bytes_max = kIndexBytesMax, .depth_max = kIndexDepthMax, .values_max = kIndexValuesMax}));
   const json::Value* map = index.root.find("weight_map");
   if (map == nullptr || !map->is_object()) {
     return bad_index(ErrorCode::kCorrupt, "index has no weight map", place + ": weight_map",

@@ -21,7 +21,7 @@ constexpr uint64_t kDataAlignment = 64;  // a cache line, and what direct I/O an
 constexpr int kHeaderDepthMax = 4;
 // A tensor is at least six JSON values; the largest published checkpoint has 72,317 tensors in all its shards. Bounds
 // what a hostile header may make the parser allocate (about 100 bytes a value).
-constexpr size_t kHeaderValuesMax = size_t{8} << 20;
+constexpr size_t kHeaderValuesMax = size_t{4} << 20;
 // Published tensors have at most 3 axes, video models 5.
 constexpr size_t kRankMax = 8;
 constexpr std::string_view kMetadataKey = "__metadata__";

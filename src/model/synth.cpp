@@ -5,6 +5,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/check.h"
 #include "base/format.h"
 #include "base/threads.h"
 #include "formats/safetensors.h"
@@ -79,6 +80,20 @@ json::Value index_of(const SynthPlan& plan) {
   index.set("metadata", std::move(metadata));
   index.set("weight_map", json::Value::object(std::move(map)));
   return index;
+}
+
+// The widest numbers first, as the format's own writer lays them out: then every tensor begins at a multiple of its
+// number's size and can be used where it is mapped.
+void order_by_width(std::vector<ProceduralTensor>& tensors) {
+  std::vector<ProceduralTensor> ordered;
+  ordered.reserve(tensors.size());
+  for (const int bits : {64, 32, 16, 8}) {
+    for (ProceduralTensor& tensor : tensors) {
+      if (dtype_bits(tensor.stored.dtype) == bits) ordered.push_back(std::move(tensor));
+    }
+  }
+  HADAL_CHECK(ordered.size() == tensors.size(), "a type of another width", ordered.size(), tensors.size());
+  tensors = std::move(ordered);
 }
 
 // The folder while it is written: what was put there is taken away again unless keep() is called.
@@ -191,6 +206,7 @@ Result<SynthPlan> plan_synth(const SynthOptions& options) {
     }
   }
   for (size_t i = 0; i < plan.shards.size(); ++i) {
+    order_by_width(plan.shards[i].tensors);
     plan.shards[i].name = fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, plan.shards.size());
   }
   return plan;

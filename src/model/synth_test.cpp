@@ -107,6 +107,9 @@ TEST(Synth, a_written_checkpoint_opens_binds_and_has_weights_of_unit_gain) {
   EXPECT_EQ(checkpoint.tensor_bytes(), plan.tensor_bytes);
   const ModelDescription description = must(
       parse_model_config(must(json::parse(must(files.text("config.json", 1 << 20)), "config.json")), "config.json"));
+  for (const StoredTensor& tensor : checkpoint.tensors()) {
+    EXPECT_EQ(tensor.file_offset % static_cast<uint64_t>(dtype_bits(tensor.dtype) / 8), 0u) << tensor.name;
+  }
   const WeightSet set = must(WeightSet::bind(description, checkpoint));
   EXPECT_TRUE(set.has_mtp());
 

@@ -18,10 +18,10 @@ static inline float sum_tree(__m256 low, __m256 high) {
   return _mm_cvtss_f32(d);
 }
 
-// exp(x) for x <= 0 (softmax arguments), 0 below -87.3: Cody-Waite reduction and a polynomial of degree 6.
+// exp(x) for x <= 0 (softmax arguments), 0 below -87.3: the steps, and so the bits, of ops/simd_avx512.h.
 static inline __m256 exp_nonpositive(__m256 x) {
   const __m256 log2e = _mm256_set1_ps(1.44269504088896341f);
-  const __m256 clamped = _mm256_max_ps(x, _mm256_set1_ps(-87.3f));
+  const __m256 clamped = _mm256_max_ps(_mm256_set1_ps(-87.3f), x);  // in this order NaN stays NaN
   const __m256 n = _mm256_round_ps(_mm256_mul_ps(clamped, log2e), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   __m256 r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0.693359375f), clamped);
   r = _mm256_fnmadd_ps(n, _mm256_set1_ps(-2.12194440e-4f), r);
@@ -31,7 +31,8 @@ static inline __m256 exp_nonpositive(__m256 x) {
   p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(4.1665795894e-2f));
   p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.6666665459e-1f));
   p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(5.0000001201e-1f));
-  p = _mm256_fmadd_ps(p, _mm256_mul_ps(r, r), _mm256_add_ps(r, _mm256_set1_ps(1.0f)));
+  p = _mm256_fmadd_ps(p, _mm256_mul_ps(r, r), r);
+  p = _mm256_add_ps(p, _mm256_set1_ps(1.0f));  // last, so that only this rounding is of the result's size
   const __m256i exponent = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
   const __m256 y = _mm256_mul_ps(p, _mm256_castsi256_ps(exponent));
   return _mm256_andnot_ps(_mm256_cmp_ps(x, _mm256_set1_ps(-87.3f), _CMP_LT_OQ), y);

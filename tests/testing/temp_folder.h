@@ -1,7 +1,6 @@
 // A folder for one test, removed with everything in it.
 #pragma once
 
-#include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -16,8 +15,8 @@ class TempFolder {
  public:
   TempFolder() {
     static std::atomic<int> n = 0;
-    path_ = std::filesystem::path(::testing::TempDir()) /
-            ("hadal-" + std::to_string(::getpid()) + "-" + std::to_string(n++));
+    path_ =
+        std::filesystem::temp_directory_path() / ("hadal-" + std::to_string(::getpid()) + "-" + std::to_string(n++));
     std::filesystem::create_directories(path_);
   }
   ~TempFolder() {

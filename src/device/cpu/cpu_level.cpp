@@ -10,7 +10,8 @@ CpuLevel detect() {
       __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
   const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-                          __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512bf16");
+                          __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni") &&
+                          __builtin_cpu_supports("avx512bf16");
   if (has_avx2 && has_avx512) return CpuLevel::kAvx512;
   if (has_avx2) return CpuLevel::kAvx2;
 #endif

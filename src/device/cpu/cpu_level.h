@@ -9,7 +9,7 @@ namespace hadal {
 enum class CpuLevel {
   kPortable,  // plain C++: the references
   kAvx2,      // AVX2, FMA, F16C: x86-64-v3, from 2013 (Intel) and 2015 (AMD)
-  kAvx512,    // AVX-512 F/BW/VL/DQ/VBMI and BF16: Zen 4 and Sapphire Rapids on
+  kAvx512,    // AVX-512 F/BW/VL/DQ/VBMI/VNNI and BF16: Zen 4 and Sapphire Rapids on
 };
 
 CpuLevel detected_cpu_level();

@@ -5,12 +5,13 @@ namespace hadal::ops {
 std::span<const Version<Compress>> compress_versions() {
   static constexpr Version<Compress> kVersions[] = {
       {CpuLevel::kPortable, compress_reference},
-  };
+      HADAL_X86_VERSIONS({CpuLevel::kAvx2, compress_avx2}, {CpuLevel::kAvx512, compress_avx512})};
   return kVersions;
 }
 
 void compress(Device& device, const Compress& op) {
-  HADAL_CHECK(op.m >= 1 && op.d % 8 == 0 && (op.coff == 1 || op.coff == 2), "compress: m, d, coff", op.m, op.d, op.coff);
+  HADAL_CHECK(op.m >= 1 && op.d % 16 == 0 && (op.coff == 1 || op.coff == 2), "compress: m, d, coff", op.m, op.d,
+              op.coff);
   HADAL_CHECK(!op.has_previous || op.coff == 2, "compress: a previous group without overlap");
   CpuDevice& cpu = as_cpu(device);
   choose_version(compress_versions(), cpu.level()).run(cpu, op);

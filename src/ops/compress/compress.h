@@ -17,14 +17,14 @@
 namespace hadal::ops {
 
 struct Compress {
-  const float* k = nullptr;  // [rows, coff d] wkv x of consecutive tokens
-  const float* z = nullptr;  // [rows, coff d] wgate x, without ape
+  const float* k = nullptr;        // [rows, coff d] wkv x of consecutive tokens
+  const float* z = nullptr;        // [rows, coff d] wgate x, without ape
   const float* ape = nullptr;      // [m, coff d]; null: none
   const float* gain = nullptr;     // [d]
   const float* cos_sin = nullptr;  // [n_groups, rope_dim] at positions (first_group + g) m
   float* out = nullptr;            // [n_groups, d]
   int64_t m = 0;
-  int64_t d = 0;  // a multiple of 8
+  int64_t d = 0;  // a multiple of 16
   int64_t coff = 1;
   int64_t rope_dim = 0;
   int64_t n_groups = 0;
@@ -34,10 +34,14 @@ struct Compress {
 };
 
 // Order: max, sum of exponentials and weighted sum over rows ascending, per channel; the norm as rms_norm.
-// Cost: about 3 exp-free passes over the rows; negligible beside the two projections.
+// Accuracy: entries within 8e-6 of the gain's size of the reference for scores of up to 20. NaN stays in the groups
+// that read it. Cost: two passes over z and one over k, an exponential per row and channel; small beside the
+// projections.
 void compress(Device& device, const Compress& op);
 
 void compress_reference(CpuDevice& cpu, const Compress& op);
+void compress_avx2(CpuDevice& cpu, const Compress& op);
+void compress_avx512(CpuDevice& cpu, const Compress& op);
 std::span<const Version<Compress>> compress_versions();
 
 }  // namespace hadal::ops

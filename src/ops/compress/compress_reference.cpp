@@ -51,10 +51,22 @@ void compress_reference(CpuDevice& cpu, const Compress& op) {
       out[c] = pooled / sum;
     }
   }
-  rms_norm_reference(cpu, {.x = op.out, .gain = op.gain, .y = op.out, .T = op.n_groups, .C = op.d, .x_stride = op.d,
-                           .y_stride = op.d, .eps = op.eps});
-  rope_reference(cpu, {.x = op.out, .T = op.n_groups, .H = 1, .D = op.d, .t_stride = op.d, .rope_dim = op.rope_dim,
-                       .cos_sin = op.cos_sin, .inverse = false});
+  rms_norm_reference(cpu, {.x = op.out,
+                           .gain = op.gain,
+                           .y = op.out,
+                           .T = op.n_groups,
+                           .C = op.d,
+                           .x_stride = op.d,
+                           .y_stride = op.d,
+                           .eps = op.eps});
+  rope_reference(cpu, {.x = op.out,
+                       .T = op.n_groups,
+                       .H = 1,
+                       .D = op.d,
+                       .t_stride = op.d,
+                       .rope_dim = op.rope_dim,
+                       .cos_sin = op.cos_sin,
+                       .inverse = false});
 }
 
 }  // namespace hadal::ops

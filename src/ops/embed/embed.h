@@ -21,6 +21,7 @@ struct Embed {
 void embed(Device& device, const Embed& op);
 
 void embed_reference(CpuDevice& cpu, const Embed& op);
+void embed_portable(CpuDevice& cpu, const Embed& op);
 std::span<const Version<Embed>> embed_versions();
 
 }  // namespace hadal::ops

@@ -5,7 +5,7 @@ namespace hadal::ops {
 std::span<const Version<HcPost>> hc_post_versions() {
   static constexpr Version<HcPost> kVersions[] = {
       {CpuLevel::kPortable, hc_post_reference},
-  };
+      HADAL_X86_VERSIONS({CpuLevel::kAvx2, hc_post_avx2}, {CpuLevel::kAvx512, hc_post_avx512})};
   return kVersions;
 }
 

@@ -26,6 +26,8 @@ struct HcPost {
 void hc_post(Device& device, const HcPost& op);
 
 void hc_post_reference(CpuDevice& cpu, const HcPost& op);
+void hc_post_avx2(CpuDevice& cpu, const HcPost& op);
+void hc_post_avx512(CpuDevice& cpu, const HcPost& op);
 std::span<const Version<HcPost>> hc_post_versions();
 
 }  // namespace hadal::ops

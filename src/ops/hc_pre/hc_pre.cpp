@@ -5,7 +5,7 @@ namespace hadal::ops {
 std::span<const Version<HcPre>> hc_pre_versions() {
   static constexpr Version<HcPre> kVersions[] = {
       {CpuLevel::kPortable, hc_pre_reference},
-  };
+      HADAL_X86_VERSIONS({CpuLevel::kAvx2, hc_pre_avx2}, {CpuLevel::kAvx512, hc_pre_avx512})};
   return kVersions;
 }
 

@@ -6,7 +6,9 @@
 namespace hadal::ops {
 namespace {
 
-float sigmoid(float v) { return 1.0f / (1.0f + std::exp(-v)); }
+float sigmoid(float v) {
+  return 1.0f / (1.0f + std::exp(-v));
+}
 
 }  // namespace
 
@@ -45,8 +47,8 @@ void hc_pre_reference(CpuDevice&, const HcPre& op) {
     const float* projected = op.projected + t * (is_head ? n : (2 + n) * n);
     double square = 0;
     for (int64_t i = 0; i < n * op.C; ++i) square += static_cast<double>(x[i]) * x[i];
-    const auto q = static_cast<float>(
-        1.0 / std::sqrt(square / static_cast<double>(n * op.C) + static_cast<double>(op.norm_eps)));
+    const auto q =
+        static_cast<float>(1.0 / std::sqrt(square / static_cast<double>(n * op.C) + static_cast<double>(op.norm_eps)));
     float pre[8];
     for (int64_t j = 0; j < n; ++j) pre[j] = sigmoid(projected[j] * q * op.scale[0] + op.base[j]) + op.hc_eps;
     if (!is_head) {

@@ -1,16 +1,31 @@
 #include "ops/index_select/index_select.h"
 
+#include "ops/index_select/index_select_schedule.h"
+
 namespace hadal::ops {
+namespace {
+
+#if defined(__x86_64__)
+void index_select_avx2(CpuDevice& cpu, const IndexSelect& op) {
+  index_select_with(kIndexSelectKernelsAvx2, cpu, op);
+}
+void index_select_avx512(CpuDevice& cpu, const IndexSelect& op) {
+  index_select_with(kIndexSelectKernelsAvx512, cpu, op);
+}
+#endif
+
+}  // namespace
 
 std::span<const Version<IndexSelect>> index_select_versions() {
   static constexpr Version<IndexSelect> kVersions[] = {
       {CpuLevel::kPortable, index_select_reference},
-  };
+      HADAL_X86_VERSIONS({CpuLevel::kAvx2, index_select_avx2}, {CpuLevel::kAvx512, index_select_avx512})};
   return kVersions;
 }
 
 void index_select(Device& device, const IndexSelect& op) {
-  HADAL_CHECK(op.D % 8 == 0 && op.topk >= 1, "index_select: D and topk", op.D, op.topk);
+  HADAL_CHECK(op.D % (op.keys.format == KvFormat::kFp4 ? 32 : 16) == 0 && op.topk >= 1, "index_select: D and topk",
+              op.D, op.topk);
   CpuDevice& cpu = as_cpu(device);
   choose_version(index_select_versions(), cpu.level()).run(cpu, op);
 }

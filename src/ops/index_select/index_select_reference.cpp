@@ -2,6 +2,7 @@
 #include <numeric>
 #include <vector>
 
+#include "base/dtype.h"
 #include "ops/index_select/index_select.h"
 
 namespace hadal::ops {
@@ -19,16 +20,20 @@ void select_topk(const float* scores, int64_t n, int64_t k, int32_t* chosen) {
 void index_select_reference(CpuDevice&, const IndexSelect& op) {
   std::vector<float> key(static_cast<size_t>(op.D));
   std::vector<float> scores;
+  std::vector<float> queries(static_cast<size_t>(op.H * op.D));
   for (int64_t t = 0; t < op.T; ++t) {
     const int64_t visible = op.visible[t];
+    std::copy_n(op.q + t * op.H * op.D, op.H * op.D, queries.begin());
+    if (op.keys.format == KvFormat::kFp4) fake_quantize_e2m1(queries.data(), static_cast<int>(op.H * op.D), 32);
     scores.assign(static_cast<size_t>(visible), 0.0f);
     for (int64_t j = 0; j < visible; ++j) {
       decode_row_reference(op.keys.format, op.keys.row(j), op.D, 0, key.data());
       double score = 0;
       for (int64_t h = 0; h < op.H; ++h) {
-        const float* q = op.q + (t * op.H + h) * op.D;
+        const float* q = queries.data() + h * op.D;
         double dot = 0;
-        for (int64_t d = 0; d < op.D; ++d) dot += static_cast<double>(q[d]) * static_cast<double>(key[static_cast<size_t>(d)]);
+        for (int64_t d = 0; d < op.D; ++d)
+          dot += static_cast<double>(q[d]) * static_cast<double>(key[static_cast<size_t>(d)]);
         score += static_cast<double>(op.w[t * op.H + h]) * std::max(dot, 0.0);
       }
       scores[static_cast<size_t>(j)] = static_cast<float>(score);

@@ -60,8 +60,8 @@ void encode_row(KvFormat format, const float* x, int64_t D, int64_t rope_dim, st
 void decode_row_reference(KvFormat format, const std::byte* row, int64_t D, int64_t rope_dim, float* x);
 
 // The fastest coders for a processor; the functions stay valid. Bit-equal to the two above for rows of finite numbers;
-// the decoder also for every other byte pattern. Widths that are no multiple of 32 (16 for each part of kFp8) run the
-// two above. Rows need no alignment.
+// the decoder also for every other byte pattern, but that a NaN may have another sign. Widths that are no multiple of
+// 32 (16 for each part of kFp8) run the two above. Rows need no alignment.
 using EncodeRow = void (*)(KvFormat format, const float* x, int64_t D, int64_t rope_dim, std::byte* out);
 using DecodeRow = void (*)(KvFormat format, const std::byte* row, int64_t D, int64_t rope_dim, float* x);
 EncodeRow encode_row_for(CpuLevel level);

@@ -5,7 +5,7 @@ namespace hadal::ops {
 std::span<const Version<RmsNorm>> rms_norm_versions() {
   static constexpr Version<RmsNorm> kVersions[] = {
       {CpuLevel::kPortable, rms_norm_reference},
-  };
+      HADAL_X86_VERSIONS({CpuLevel::kAvx2, rms_norm_avx2}, {CpuLevel::kAvx512, rms_norm_avx512})};
   return kVersions;
 }
 

@@ -2,7 +2,8 @@
 //
 //   y[t, c] = x[t, c] / sqrt(mean_c(x[t, c]^2) + eps) * gain[c]
 //
-// Source: Zhang & Sennrich 2019, eq. 4; RMSNorm of the release's inference/model.py computes it in float and rounds once.
+// Source: Zhang & Sennrich 2019, eq. 4; RMSNorm of the release's inference/model.py computes it in float and rounds
+// once.
 #pragma once
 
 #include "device/device.h"
@@ -22,12 +23,15 @@ struct RmsNorm {
   float eps = 0;  // > 0, from ModelDescription; there is no default that is right for all models
 };
 
-// Order of the sum: 16 partial sums by c mod 16, then the tree of ops/simd_avx512.h (sum_tree). It depends on neither T nor threads.
-// Accuracy: within 4 ulp of the reference (which sums in double). An all-zero row gives zeros; NaN stays in its row.
-// Cost: reads 4 T C, writes 4 T C bytes.
+// Order of the sum: 64 partial sums by c mod 64, added as (0-15 + 16-31) + (32-47 + 48-63), then the tree of
+// ops/simd_avx512.h (sum_tree). It depends on neither T nor threads.
+// Accuracy: within 4 ulp of the reference (which sums in double) while the sum of squares is a finite float. An
+// all-zero row gives zeros; NaN stays in its row. Cost: reads 4 T C, writes 4 T C bytes.
 void rms_norm(Device& device, const RmsNorm& op);
 
 void rms_norm_reference(CpuDevice& cpu, const RmsNorm& op);
+void rms_norm_avx2(CpuDevice& cpu, const RmsNorm& op);
+void rms_norm_avx512(CpuDevice& cpu, const RmsNorm& op);
 std::span<const Version<RmsNorm>> rms_norm_versions();
 
 }  // namespace hadal::ops

@@ -10,7 +10,8 @@ void rms_norm_reference(CpuDevice&, const RmsNorm& op) {
     float* y = op.y + t * op.y_stride;
     double sum = 0;
     for (int64_t c = 0; c < op.C; ++c) sum += static_cast<double>(x[c]) * x[c];
-    const auto scale = static_cast<float>(1.0 / std::sqrt(sum / static_cast<double>(op.C) + static_cast<double>(op.eps)));
+    const auto scale =
+        static_cast<float>(1.0 / std::sqrt(sum / static_cast<double>(op.C) + static_cast<double>(op.eps)));
     for (int64_t c = 0; c < op.C; ++c) y[c] = x[c] * scale * (op.gain != nullptr ? op.gain[c] : 1.0f);
   }
 }

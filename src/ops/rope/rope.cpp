@@ -43,7 +43,7 @@ void rope_cos_sin(const std::vector<float>& freqs, int64_t position, float* cos_
 std::span<const Version<Rope>> rope_versions() {
   static constexpr Version<Rope> kVersions[] = {
       {CpuLevel::kPortable, rope_reference},
-  };
+      HADAL_X86_VERSIONS({CpuLevel::kAvx2, rope_avx2}, {CpuLevel::kAvx512, rope_avx512})};
   return kVersions;
 }
 

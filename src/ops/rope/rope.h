@@ -32,20 +32,22 @@ std::vector<float> rope_frequencies(const RopeFrequencies& spec);
 void rope_cos_sin(const std::vector<float>& freqs, int64_t position, float* cos_sin);
 
 struct Rope {
-  float* x = nullptr;              // [T, H, D], in place; tokens t_stride elements apart, heads D apart
+  float* x = nullptr;  // [T, H, D], in place; tokens t_stride elements apart, heads D apart
   int64_t T = 0;
   int64_t H = 0;
-  int64_t D = 0;                   // a multiple of 8
+  int64_t D = 0;  // a multiple of 8
   int64_t t_stride = 0;
   int64_t rope_dim = 0;            // even, at most D
   const float* cos_sin = nullptr;  // [T, rope_dim], from rope_cos_sin
   bool inverse = false;
 };
 
-// Accuracy: each output within 1 ulp of its larger product. Cost: reads and writes 4 T H rope_dim bytes.
+// Accuracy: each output within 2^-22 of its larger product. Cost: reads and writes 4 T H rope_dim bytes.
 void rope(Device& device, const Rope& op);
 
 void rope_reference(CpuDevice& cpu, const Rope& op);
+void rope_avx2(CpuDevice& cpu, const Rope& op);
+void rope_avx512(CpuDevice& cpu, const Rope& op);
 std::span<const Version<Rope>> rope_versions();
 
 }  // namespace hadal::ops

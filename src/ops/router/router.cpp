@@ -5,7 +5,7 @@ namespace hadal::ops {
 std::span<const Version<Router>> router_versions() {
   static constexpr Version<Router> kVersions[] = {
       {CpuLevel::kPortable, router_reference},
-  };
+      HADAL_X86_VERSIONS({CpuLevel::kAvx2, router_avx2}, {CpuLevel::kAvx512, router_avx512})};
   return kVersions;
 }
 

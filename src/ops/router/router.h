@@ -16,12 +16,12 @@ namespace hadal::ops {
 enum class RouterScore { kSqrtSoftplus, kSigmoid, kSoftmax };
 
 struct Router {
-  const float* logits = nullptr;     // [T, E]
-  const float* bias = nullptr;       // [E]; null: no bias
-  const int32_t* tid2eid = nullptr;  // [V, K], ids in range; null: score routing
+  const float* logits = nullptr;       // [T, E]
+  const float* bias = nullptr;         // [E]; null: no bias
+  const int32_t* tid2eid = nullptr;    // [V, K], ids in range; null: score routing
   const int32_t* token_ids = nullptr;  // [T]; only for hash routing
-  int32_t* experts = nullptr;        // [T, K] out, ascending ids
-  float* weights = nullptr;          // [T, K] out, in the order of experts
+  int32_t* experts = nullptr;          // [T, K] out, ascending ids
+  float* weights = nullptr;            // [T, K] out, in the order of experts
   int64_t T = 0;
   int64_t E = 0;  // at most 4096
   int64_t K = 0;  // at most E, at most 64
@@ -29,10 +29,16 @@ struct Router {
   float route_scale = 1;
 };
 
-// Order: the sum of the chosen scores by ascending expert id. NaN logits choose nothing sensible: the caller checks.
+// Order: the sum of the chosen scores by ascending expert id.
+// Accuracy: scores and weights within 2e-6 of the reference for logits above -80 (below -87.3 a score may be 0); an
+// expert is chosen before another whose key is larger by at most the rounding of both. Equal logits and biases give
+// equal keys, so ties are exact. NaN logits choose nothing sensible (the caller checks), but distinct experts in range.
+// Cost: about 1 ns per expert and token; reads 4 T E bytes.
 void router(Device& device, const Router& op);
 
 void router_reference(CpuDevice& cpu, const Router& op);
+void router_avx2(CpuDevice& cpu, const Router& op);
+void router_avx512(CpuDevice& cpu, const Router& op);
 std::span<const Version<Router>> router_versions();
 
 }  // namespace hadal::ops

@@ -387,6 +387,8 @@ TEST(SparseAttention, exponentials_are_within_2_ulp) {
     tiny.resize(16);
     EXPECT_EQ(k->softmax(tiny.data(), 6, 0.0f), 3.0f);
     EXPECT_TRUE(same_bits(std::span(tiny).first(6), std::vector<float>{0, 0, 0, 0, 1, 1}));
+    tiny[1] = std::numeric_limits<float>::quiet_NaN();
+    EXPECT_TRUE(std::isnan(k->softmax(tiny.data(), 6, 0.0f)));
   }
 }
 #endif

@@ -1,0 +1,68 @@
+#include "conversation.h"
+
+#include <random>
+
+namespace hadal::cli {
+namespace {
+
+PromptOptions prompt_options(ChatCommand::Think think, PromptGeneration generation) {
+  PromptOptions options;
+  options.generation = generation;
+  options.thinking = think == ChatCommand::Think::kOff ? ThinkingMode::kChat : ThinkingMode::kThinking;
+  if (think == ChatCommand::Think::kHigh) options.effort = ReasoningEffort::kHigh;
+  if (think == ChatCommand::Think::kMax) options.effort = ReasoningEffort::kMax;
+  return options;
+}
+
+uint64_t draw_seed() {
+  std::random_device device;
+  return (uint64_t{device()} << 32) | device();
+}
+
+}  // namespace
+
+Result<Prompt> Conversation::render(PromptGeneration generation) const {
+  std::vector<Message> all;
+  if (!system.empty() || !tools.is_null()) {
+    all.push_back(system_message(system));
+    all.back().tools = tools;
+  }
+  all.insert(all.end(), messages.begin(), messages.end());
+  return render_v4_prompt(all, prompt_options(think, generation));
+}
+
+GenerationOptions generation_options(const ChatSettings& settings) {
+  GenerationOptions options;
+  options.sampling = settings.sampling;
+  options.sampling.seed = settings.seed ? *settings.seed : draw_seed();
+  options.max_tokens = settings.max_tokens;
+  options.stop = settings.stop;
+  return options;
+}
+
+Result<Generated> answer(Engine& engine, SequenceId id, Conversation& conversation, const ChatSettings& settings,
+                         const GenerationControl& control, GenerationObserver& observer) {
+  HADAL_TRY(check_tokenizer(engine.model()));
+  HADAL_ASSIGN(const Prompt prompt, conversation.render(engine.model().prompt_generation));
+  GenerationOptions options = generation_options(settings);
+  options.starts_in_reasoning = prompt.starts_in_reasoning;
+  options.tools = conversation.tools;
+  const std::vector<TokenId> ids = encode_prompt(*engine.model().tokenizer, prompt);
+  HADAL_ASSIGN(Generated generated, generate(engine, id, ids, options, control, observer));
+  conversation.messages.push_back(generated.message);
+  return generated;
+}
+
+Result<Generated> complete(Engine& engine, SequenceId id, std::string_view text, const ChatSettings& settings,
+                           const GenerationControl& control, GenerationObserver& observer) {
+  HADAL_TRY(check_tokenizer(engine.model()));
+  GenerationOptions options = generation_options(settings);
+  options.raw = true;
+  std::vector<TokenId> ids;
+  const int32_t bos = engine.model().description.bos_token_id;
+  if (bos >= 0) ids.push_back(bos);
+  engine.model().tokenizer->encode(text, AddedTokens::kAsText, ids);
+  return generate(engine, id, ids, options, control, observer);
+}
+
+}  // namespace hadal::cli

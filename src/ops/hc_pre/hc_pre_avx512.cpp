@@ -1,0 +1,9 @@
+#include "ops/hc_pre/hc_pre_kernel.h"
+
+namespace hadal::ops {
+
+void hc_pre_avx512(CpuDevice& cpu, const HcPre& op) {
+  hc_pre_tokens(cpu, op);
+}
+
+}  // namespace hadal::ops

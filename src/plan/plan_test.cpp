@@ -1,0 +1,51 @@
+#include "plan/plan.h"
+
+#include <gtest/gtest.h>
+
+namespace hadal {
+namespace {
+
+PlanInput some_input() {
+  PlanInput in;
+  in.expert_bytes = 1000;
+  in.other_weight_bytes = 300;
+  in.owned_weight_bytes = 20;
+  in.tokenizer_bytes = 10;
+  in.workspace_bytes = 50;
+  in.state_bytes = 40;
+  in.context_tokens = 4096;
+  in.sequences = 3;
+  in.program_bytes = 5;
+  return in;
+}
+
+TEST(Plan, counts_mapped_and_own_memory_apart) {
+  const Plan plan = make_plan(some_input());
+  EXPECT_EQ(plan.mapped_bytes, 1300u);
+  EXPECT_EQ(plan.ram_bytes, 20u + 10 + 50 + 3 * 40 + 5);
+  uint64_t sum = 0;
+  for (const PlanRow& row : plan.rows) sum += row.bytes;
+  EXPECT_EQ(sum, plan.total_bytes());
+}
+
+TEST(Plan, refuses_what_cannot_be_had_and_says_by_how_much) {
+  PlanInput in = some_input();
+  in.available_bytes = 100;
+  const Result<void> result = check_plan(make_plan(in));
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code, ErrorCode::kOutOfMemory);
+  EXPECT_NE(result.error().found.find("105 B too little"), std::string::npos);
+  EXPECT_NE(result.error().hint.find("--context"), std::string::npos);
+}
+
+TEST(Plan, lets_weights_beyond_memory_pass_with_a_warning) {
+  PlanInput in = some_input();
+  in.available_bytes = 500;
+  const Plan plan = make_plan(in);
+  EXPECT_TRUE(check_plan(plan).ok());
+  EXPECT_FALSE(plan.fits_in_ram());
+  EXPECT_NE(plan_table(plan).find("read from disk"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace hadal
