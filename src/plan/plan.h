@@ -17,7 +17,7 @@ enum class Tier { kMapped, kRam };  // the page cache's copy of the file; memory
 
 struct PlanInput {
   uint64_t program_bytes = 0;  // code, heap, and whatever else the process holds
-  int n_threads = 1;
+  int n_threads = 0;
   uint64_t expert_bytes = 0;   // mapped
   uint64_t other_weight_bytes = 0;
   uint64_t owned_weight_bytes = 0;  // widened vectors and tables
