@@ -167,6 +167,7 @@ Result<void> check_options(const BenchOptions& options) {
   for (const int64_t batch : options.batches) HADAL_TRY(check("--batch", 1, batch_max, batch));
   for (const int64_t tokens : options.prefill_tokens) HADAL_TRY(check("--prefill", 1, int64_t{1} << 24, tokens));
   for (const int64_t depth : options.depths) HADAL_TRY(check("--depth", 0, int64_t{1} << 24, depth));
+  for (const int threads : options.threads) HADAL_TRY(check("--threads", 0, kBenchThreadsMax, threads));
   HADAL_TRY(check("--decode", 0, int64_t{1} << 24, options.decode_tokens));
   return check("--repeat", 1, kBenchRepeatMax, options.repeat);
 }
