@@ -12,7 +12,7 @@
 namespace hadal {
 namespace {
 
-using testing::must;
+using test::must;
 
 class NumberFormats : public ::testing::Test {
  protected:

@@ -8,17 +8,17 @@
 #include <set>
 
 #include "base/io.h"
-#include "testing/checkpoint_builder.h"
 #include "model/deepseek_v4_names.h"
 #include "model/stored_weights.h"
+#include "testing/checkpoint_builder.h"
 
 namespace hadal {
 namespace {
 
-using testing::BuilderTensor;
-using testing::CheckpointBuilder;
+using test::BuilderTensor;
+using test::CheckpointBuilder;
+using test::must;
 using ::testing::HasSubstr;
-using testing::must;
 
 const fs::path kSource = HADAL_SOURCE_DIR;
 const fs::path kRandom = kSource / "tests/data/v4-random";
