@@ -4,9 +4,9 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <chrono>
 
 #include "base/format.h"
+#include "clock.h"
 #include "commands.h"
 #include "engine/benchmark.h"
 #include "model_options.h"
@@ -23,10 +23,6 @@ struct Options {
   bool json = false;
   bool csv = false;
 };
-
-double now_s() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 // "512 at 4096" for a prefill of 512 tokens behind 4096 others.
 std::string label(const BenchRow& row) {

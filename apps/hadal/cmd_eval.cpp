@@ -4,11 +4,11 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <cmath>
 
 #include "base/format.h"
 #include "base/io.h"
+#include "clock.h"
 #include "commands.h"
 #include "engine/evaluation.h"
 #include "model_options.h"
@@ -28,10 +28,6 @@ struct Options {
   bool json = false;
   bool verbose = false;
 };
-
-double now_s() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 void print_documents(const Evaluation& evaluation) {
   fmt::print("{:>8} {:>9} {:>9} {:>10} {:>10} {:>10}\n", "document", "bytes", "tokens", "nll sum", "nll", "ppl");

@@ -12,13 +12,14 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.get_formatter()->column_width(34);
   hadal::cli::Action action;
+  hadal::cli::add_run_command(app, action);
   hadal::cli::add_bench_command(app, action);
+  hadal::cli::add_eval_command(app, action);
   hadal::cli::add_compare_command(app, action);
+  hadal::cli::add_plan_command(app, action);
   hadal::cli::add_inspect_command(app, action);
   hadal::cli::add_synth_command(app, action);
-  hadal::cli::add_eval_command(app, action);
-  hadal::cli::add_run_command(app, action);
-  hadal::cli::add_plan_command(app, action);
+  hadal::cli::add_doctor_command(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -58,8 +58,9 @@ class Runner {
  public:
   Runner(Engine& engine, const BenchHooks& hooks) : engine_(engine), hooks_(hooks) {}
 
-  // Makes the sequence that rows of this depth continue; depths ascend.
+  // Makes the sequence that rows of this depth continue, forked for each; depths ascend, and depth 0 needs none.
   Result<void> go_to(int64_t depth) {
+    if (depth == 0) return {};
     if (!base_) {
       HADAL_ASSIGN(base_, engine_.open());
     }
@@ -113,7 +114,7 @@ class Runner {
   Result<void> run(const BenchRow& row, EngineObserver& observer, const OnStep& on_step) {
     std::vector<SequenceId> ids;
     for (int64_t s = 0; s < row.batch; ++s) {
-      HADAL_ASSIGN(const SequenceId id, engine_.fork(*base_));
+      HADAL_ASSIGN(const SequenceId id, base_ ? engine_.fork(*base_) : engine_.open());
       ids.push_back(id);
     }
     seconds_ = 0;
@@ -123,8 +124,7 @@ class Runner {
     for (int64_t i = 0; i < n_submissions; ++i) {
       for (size_t s = 0; s < ids.size(); ++s) {
         const auto sequence = static_cast<int64_t>(s) + 1;
-        HADAL_TRY(engine_.submit(ids[s], tokens_from(sequence, row.depth + i, tokens_each, vocab_size()),
-                                 LogitsWanted::kLast));
+        HADAL_TRY(engine_.submit(ids[s], tokens_from(sequence, row.depth + i, tokens_each, vocab_size()), LogitsWanted::kLast));
       }
       while (engine_.pending(ids.back()) > 0) HADAL_TRY(step(ids, observer, on_step));
     }
@@ -167,6 +167,7 @@ Result<void> check_options(const BenchOptions& options) {
   for (const int64_t batch : options.batches) HADAL_TRY(check("--batch", 1, batch_max, batch));
   for (const int64_t tokens : options.prefill_tokens) HADAL_TRY(check("--prefill", 1, int64_t{1} << 24, tokens));
   for (const int64_t depth : options.depths) HADAL_TRY(check("--depth", 0, int64_t{1} << 24, depth));
+  for (const int threads : options.threads) HADAL_TRY(check("--threads", 0, kBenchThreadsMax, threads));
   HADAL_TRY(check("--decode", 0, int64_t{1} << 24, options.decode_tokens));
   return check("--repeat", 1, kBenchRepeatMax, options.repeat);
 }
@@ -227,9 +228,9 @@ Result<void> bench_threads(const std::shared_ptr<const LoadedModel>& model, cons
   EngineOptions engine_options = options.engine;
   const int64_t depth_max = largest(options.depths, 0);
   engine_options.n_threads = threads;
-  engine_options.context_tokens =
-      depth_max + largest(options.prefill_tokens, std::max<int64_t>(1, options.decode_tokens));
-  engine_options.sequences = largest(options.batches, 1) + 1;  // and the base that they are forks of
+  engine_options.context_tokens = depth_max + largest(options.prefill_tokens, std::max<int64_t>(1, options.decode_tokens));
+  // And the base that they are forks of.
+  engine_options.sequences = (options.decode_tokens == 0 ? 1 : largest(options.batches, 1)) + (depth_max > 0 ? 1 : 0);
   HADAL_ASSIGN(Engine engine, Engine::create(model, engine_options));
   if (report.rows.empty()) {
     report.is_warm = engine.plan().fits_in_ram();
@@ -280,9 +281,7 @@ double BenchRow::seconds_median() const {
   return sorted.size() % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-std::string_view phase_name(BenchRow::Phase phase) {
-  return phase == BenchRow::Phase::kPrefill ? "prefill" : "decode";
-}
+std::string_view phase_name(BenchRow::Phase phase) { return phase == BenchRow::Phase::kPrefill ? "prefill" : "decode"; }
 
 Result<BenchReport> run_benchmark(const std::shared_ptr<const LoadedModel>& model, const BenchOptions& options,
                                   const BenchHooks& hooks) {

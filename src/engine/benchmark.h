@@ -31,6 +31,7 @@ struct BenchOptions {
 
 // Limits that keep a typing mistake from running for days.
 inline constexpr int64_t kBenchBatchMax = 4096;
+inline constexpr int64_t kBenchThreadsMax = 4096;
 inline constexpr int64_t kBenchRepeatMax = 1000;
 
 struct BenchRow {

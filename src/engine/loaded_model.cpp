@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "base/hash.h"
+#include "device/cpu/host_memory.h"
+#include "plan/step_cost.h"
 
 namespace hadal {
 namespace {
@@ -54,12 +56,18 @@ std::string model_identity(const ModelDescription& description, const Checkpoint
 }
 
 Result<std::shared_ptr<const LoadedModel>> LoadedModel::open(ModelFiles files) {
+  const uint64_t program_bytes = resident_bytes() - std::min(resident_bytes(), resident_anonymous_bytes());
   HADAL_ASSIGN(ModelDescription description, read_description(files));
   HADAL_ASSIGN(Checkpoint checkpoint, Checkpoint::open(files));
   HADAL_ASSIGN(WeightSet weights, WeightSet::bind(description, checkpoint));
   if (!weights.has_mtp()) description.mtp_layers.clear();
   auto model = std::make_shared<LoadedModel>(std::move(files), std::move(checkpoint), std::move(description),
                                              std::move(weights));
+
+  model->program_file_bytes = program_bytes;
+  const WeightBytes matrices = weight_bytes(model->weights.weights(), true);
+  model->widened_source_bytes =
+      model->checkpoint.tensor_bytes() - std::min(model->checkpoint.tensor_bytes(), matrices.experts + matrices.others);
 
   if (model->files.has("tokenizer.json")) {
     HADAL_ASSIGN(const std::string_view text, model->files.text("tokenizer.json", kTokenizerBytesMax));
@@ -73,6 +81,7 @@ Result<std::shared_ptr<const LoadedModel>> LoadedModel::open(ModelFiles files) {
                    .hint = "tokenizer.json and config.json belong to different models"};
     }
     model->tokenizer = std::move(tokenizer);
+    model->tokenizer_file_bytes = text.size();
   }
   HADAL_ASSIGN(const std::optional<json::Value> generation, optional_json(model->files, "generation_config.json"));
   if (generation) {
@@ -80,6 +89,8 @@ Result<std::shared_ptr<const LoadedModel>> LoadedModel::open(ModelFiles files) {
     model->generation.top_p = std::clamp(number_or(*generation, "top_p", 1.0), 0.0, 1.0);
   }
   model->identity = model_identity(model->description, model->checkpoint);
+  // JSON trees of headers and tokenizer are gone, and nothing else of their size will be allocated soon.
+  release_freed_memory();
   return std::shared_ptr<const LoadedModel>(std::move(model));
 }
 

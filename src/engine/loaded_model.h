@@ -39,6 +39,11 @@ struct LoadedModel {
   GenerationDefaults generation;
   PromptGeneration prompt_generation = PromptGeneration::kV4Preview;
   std::string identity;  // hex; part of every saved state
+  // For the plan: file-backed memory (code, other models) that was resident before this model was opened, and what of
+  // this model stays mapped besides its matrices: the sources of widened tensors, tokenizer.json.
+  uint64_t program_file_bytes = 0;
+  uint64_t widened_source_bytes = 0;
+  uint64_t tokenizer_file_bytes = 0;
 
   // For open(), which fills in the rest.
   LoadedModel(ModelFiles f, Checkpoint c, ModelDescription d, WeightSet w)

@@ -16,11 +16,13 @@ namespace hadal {
 enum class Tier { kMapped, kRam };  // the page cache's copy of the file; memory of our own
 
 struct PlanInput {
-  uint64_t program_bytes = 0;  // resident before anything was loaded
+  uint64_t program_bytes = 0;  // code, heap, and whatever else the process holds
+  int n_threads = 0;
   uint64_t expert_bytes = 0;   // mapped
   uint64_t other_weight_bytes = 0;
   uint64_t owned_weight_bytes = 0;  // widened vectors and tables
-  uint64_t tokenizer_bytes = 0;
+  uint64_t tokenizer_bytes = 0;      // tables
+  uint64_t tokenizer_file_bytes = 0;  // mapped, read once
   uint64_t workspace_bytes = 0;
   uint64_t state_bytes = 0;  // of one sequence at `context_tokens`
   int64_t context_tokens = 0;

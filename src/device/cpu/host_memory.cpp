@@ -1,5 +1,9 @@
 #include "device/cpu/host_memory.h"
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
@@ -42,8 +46,7 @@ std::optional<uint64_t> control_group_number(const char* path) {
 
 HostMemory host_memory() {
   const std::string info = read_proc("/proc/meminfo");
-  HostMemory memory{.total_bytes = kilobytes_of(info, "MemTotal:"),
-                    .available_bytes = kilobytes_of(info, "MemAvailable:")};
+  HostMemory memory{.total_bytes = kilobytes_of(info, "MemTotal:"), .available_bytes = kilobytes_of(info, "MemAvailable:")};
   const std::optional<uint64_t> limit = control_group_number("/sys/fs/cgroup/memory.max");
   const std::optional<uint64_t> used = control_group_number("/sys/fs/cgroup/memory.current");
   if (limit && used) {
@@ -53,13 +56,11 @@ HostMemory host_memory() {
   return memory;
 }
 
-uint64_t resident_bytes() {
-  return kilobytes_of(read_proc("/proc/self/status"), "VmRSS:");
-}
+uint64_t resident_bytes() { return kilobytes_of(read_proc("/proc/self/status"), "VmRSS:"); }
 
-uint64_t peak_resident_bytes() {
-  return kilobytes_of(read_proc("/proc/self/status"), "VmHWM:");
-}
+uint64_t resident_anonymous_bytes() { return kilobytes_of(read_proc("/proc/self/status"), "RssAnon:"); }
+
+uint64_t peak_resident_bytes() { return kilobytes_of(read_proc("/proc/self/status"), "VmHWM:"); }
 
 bool reset_peak_resident_bytes() {
   // proc(5): "5" resets the peak resident set size (Linux 4.0 and later).
@@ -67,6 +68,12 @@ bool reset_peak_resident_bytes() {
   if (file == nullptr) return false;
   const bool is_written = std::fputs("5", file) >= 0;
   return std::fclose(file) == 0 && is_written;
+}
+
+void release_freed_memory() {
+#if defined(__GLIBC__)
+  ::malloc_trim(0);
+#endif
 }
 
 }  // namespace hadal

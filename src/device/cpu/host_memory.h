@@ -15,8 +15,12 @@ HostMemory host_memory();
 
 // Resident memory of this process, now and at its largest so far.
 uint64_t resident_bytes();
+uint64_t resident_anonymous_bytes();  // the part that no file backs: heap, stacks, buffers
 uint64_t peak_resident_bytes();
 // Lets the peak start again from what is resident. False when the system does not allow it: the peak stays.
 bool reset_peak_resident_bytes();
+
+// Gives memory that was freed but kept by the allocator back to the system.
+void release_freed_memory();
 
 }  // namespace hadal
