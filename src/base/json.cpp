@@ -9,6 +9,7 @@
 #include <unordered_set>
 
 #include "base/check.h"
+#include "base/utf8.h"
 
 namespace hadal::json {
 
@@ -341,6 +342,35 @@ std::string quote(std::string_view text) {
   }
   out += '"';
   return out;
+}
+
+namespace {
+
+constexpr size_t kExcerptBytes = 200;
+
+// DEL and the C1 control characters, which quote() leaves as they are.
+std::string without_controls(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const utf8::Decoded d = utf8::decode(text);
+    if (d.code_point >= 0x7F && d.code_point <= 0x9F) {
+      out += fmt::format("\\u{:04x}", static_cast<uint32_t>(d.code_point));
+    } else {
+      utf8::append(out, d.code_point);
+    }
+    text.remove_prefix(static_cast<size_t>(d.length));
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string excerpt(const Value& value) {
+  return without_controls(utf8::front(dump(value), kExcerptBytes));
+}
+
+std::string excerpt(std::string_view name) {
+  return without_controls(quote(utf8::front(name, kExcerptBytes)));
 }
 
 namespace {

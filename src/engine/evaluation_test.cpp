@@ -25,9 +25,14 @@ std::shared_ptr<const LoadedModel> load(const fs::path& folder) {
   return *model;
 }
 
-Engine make_engine(const std::shared_ptr<const LoadedModel>& model, int64_t context_tokens, NumericMode mode = NumericMode::kFast) {
-  Result<Engine> engine = Engine::create(
-      model, {.mode = mode, .n_threads = 1, .cpu_level = {}, .context_tokens = context_tokens, .chunk_tokens = 16, .state = {}});
+Engine make_engine(const std::shared_ptr<const LoadedModel>& model, int64_t context_tokens,
+                   NumericMode mode = NumericMode::kFast) {
+  Result<Engine> engine = Engine::create(model, {.mode = mode,
+                                                 .n_threads = 1,
+                                                 .cpu_level = {},
+                                                 .context_tokens = context_tokens,
+                                                 .chunk_tokens = 16,
+                                                 .state = {}});
   EXPECT_TRUE(engine.ok()) << (engine.ok() ? "" : engine.error().to_string());
   return std::move(*engine);
 }
