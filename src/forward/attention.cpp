@@ -150,10 +150,11 @@ void ForwardPass::Impl::attend(size_t layer, const LayerDescription& layer_descr
     std::memcpy(rows + (p - first) * layout.kv_row_bytes, span.state->window_slot(layer, p),
                 static_cast<size_t>(layout.kv_row_bytes));
   }
+  const ops::EncodeRow encode_row = ops::encode_row_for(as_cpu(device).level());
   as_cpu(device).pool().for_slices(span.T, 16, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
-      ops::encode_row(layout.options.kv_format, workspace.kv + (row0 + t) * d.head_dim, d.head_dim, d.rope_head_dim,
-                      rows + (span.position0 + t - first) * layout.kv_row_bytes);
+      encode_row(layout.options.kv_format, workspace.kv + (row0 + t) * d.head_dim, d.head_dim, d.rope_head_dim,
+                 rows + (span.position0 + t - first) * layout.kv_row_bytes);
     }
   });
   store_window(layer, span, first);

@@ -4,6 +4,7 @@
 // Both walk k in the same steps with one accumulator, so a token gets the same bits alone and among others.
 #pragma once
 
+#include "base/unrolled.h"
 #include "ops/linear/linear.h"
 #include "ops/linear/weight_rows_avx512.h"
 
@@ -49,12 +50,12 @@ struct F32Dot {
   template <class Row>
   static void add64(__m512& acc, const Row& row, int64_t k, int64_t K, const Number* x) {
     const Floats64 w = k + 64 <= K ? row.load(k) : row.load_tail(k, K - k);
-    for (int i = 0; i < 4; ++i) acc = add(acc, w.v[i], load(x + k + 16 * i));
+    unrolled<4>([&](auto i) HADAL_INLINE { acc = add(acc, w.v[i], load(x + k + 16 * i)); });
   }
   template <class Row>
   static void widen64(const Row& row, int64_t k, int64_t K, Number* out) {
     const Floats64 w = k + 64 <= K ? row.load(k) : row.load_tail(k, K - k);
-    for (int i = 0; i < 4; ++i) _mm512_storeu_ps(out + k + 16 * i, w.v[i]);
+    unrolled<4>([&](auto i) HADAL_INLINE { _mm512_storeu_ps(out + k + 16 * i, w.v[i]); });
   }
   static void scale16(const Number* x, float scale, Number* out) {
     _mm512_storeu_ps(out, _mm512_mul_ps(_mm512_loadu_ps(x), _mm512_set1_ps(scale)));
@@ -66,21 +67,21 @@ struct F32Dot {
 template <class Dot, class Row>
 void rows_times_token(const Weight& w, int64_t row0, int64_t n, const typename Dot::Number* x, int64_t k_padded,
                       float* y) {
-  constexpr int64_t kRows = 4;
+  constexpr int kRows = 4;
   int64_t r = 0;
   for (; r + kRows <= n; r += kRows) {
     __m512 acc[kRows];
     Row rows[kRows] = {Row::at(w, row0 + r), Row::at(w, row0 + r + 1), Row::at(w, row0 + r + 2),
                        Row::at(w, row0 + r + 3)};
     const int64_t ahead = kRows * w.row_bytes();
-    for (__m512& a : acc) a = _mm512_setzero_ps();
+    unrolled<kRows>([&](auto i) HADAL_INLINE { acc[i] = _mm512_setzero_ps(); });
     for (int64_t k = 0; k < k_padded; k += 64) {
-      for (int64_t i = 0; i < kRows; ++i) {
+      unrolled<kRows>([&](auto i) HADAL_INLINE {
         _mm_prefetch(reinterpret_cast<const char*>(rows[i].address(k) + ahead), _MM_HINT_T0);
         Dot::add64(acc[i], rows[i], k, w.cols, x);
-      }
+      });
     }
-    for (int64_t i = 0; i < kRows; ++i) y[r + i] = sum_tree(acc[i]);
+    unrolled<kRows>([&](auto i) HADAL_INLINE { y[r + i] = sum_tree(acc[i]); });
   }
   for (; r < n; ++r) {
     const Row row = Row::at(w, row0 + r);
@@ -95,20 +96,18 @@ template <class Dot, int TT, int RR>
 void tile(const typename Dot::Number* x, int64_t x_stride, const typename Dot::Number* w, int64_t w_stride, int64_t n,
           __m512* acc, int64_t acc_stride) {
   __m512 a[TT][RR];
-  for (int t = 0; t < TT; ++t) {
-    for (int r = 0; r < RR; ++r) a[t][r] = acc[t * acc_stride + r];
-  }
+  unrolled<TT>([&](auto t)
+                   HADAL_INLINE { unrolled<RR>([&](auto r) HADAL_INLINE { a[t][r] = acc[t * acc_stride + r]; }); });
   for (int64_t k = 0; k < n; k += Dot::kStep) {
     typename Dot::Vector wv[RR];
-    for (int r = 0; r < RR; ++r) wv[r] = Dot::load(w + r * w_stride + k);
-    for (int t = 0; t < TT; ++t) {
+    unrolled<RR>([&](auto r) HADAL_INLINE { wv[r] = Dot::load(w + r * w_stride + k); });
+    unrolled<TT>([&](auto t) HADAL_INLINE {
       const typename Dot::Vector xv = Dot::load(x + t * x_stride + k);
-      for (int r = 0; r < RR; ++r) a[t][r] = Dot::add(a[t][r], wv[r], xv);
-    }
+      unrolled<RR>([&](auto r) HADAL_INLINE { a[t][r] = Dot::add(a[t][r], wv[r], xv); });
+    });
   }
-  for (int t = 0; t < TT; ++t) {
-    for (int r = 0; r < RR; ++r) acc[t * acc_stride + r] = a[t][r];
-  }
+  unrolled<TT>([&](auto t)
+                   HADAL_INLINE { unrolled<RR>([&](auto r) HADAL_INLINE { acc[t * acc_stride + r] = a[t][r]; }); });
 }
 
 template <class Dot, int RR>
