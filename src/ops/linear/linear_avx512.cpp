@@ -4,6 +4,7 @@
 // into a panel that stays in L2 and meets six tokens at a time; bound by the FMA or vdpbf16ps units.
 
 #include <algorithm>
+#include <bit>
 
 #include "ops/linear/dot_avx512.h"
 #include "ops/linear/linear_kernels.h"
@@ -12,20 +13,26 @@
 namespace hadal::ops {
 namespace {
 
+// Scale `block` of the rows at `row`.
 float scale_of(const Weight& w, int64_t row, int64_t block) {
   const int64_t index = row / w.scale_rows * w.scale_stride() + block;
   if (w.scale_dtype == DType::kF32) return reinterpret_cast<const float*>(w.scale)[index];
-  return e8m0_to_f32(static_cast<uint8_t>(w.scale[index]));
+  const auto code = static_cast<uint8_t>(w.scale[index]);
+  // 2^(code - 127): the code is a float's exponent field, but for the two codes that are no normal number.
+  if (code == 0 || code == 255) return e8m0_to_f32(code);
+  return std::bit_cast<float>(static_cast<uint32_t>(code) << 23);
 }
 
-// A token's activations times the block scales of the rows at `row`; FP8 only.
+// A token's activations times the block scales of the rows at `row`; FP8 only. Behind K the activations are zero, and
+// the last block's scale does for them.
 template <class Dot>
 void scale_token(const Weight& w, int64_t row, const typename Dot::Number* x, int64_t k_padded,
                  typename Dot::Number* out) {
-  for (int64_t k = 0; k < k_padded; k += 16) {
-    // Behind K the activations are zero; the last block's scale does for them.
-    const int64_t block = std::min(k, w.cols - 1) / w.scale_cols;
-    Dot::scale16(x + k, scale_of(w, row, block), out + k);
+  const int64_t n_blocks = w.scale_stride();
+  for (int64_t block = 0; block < n_blocks; ++block) {
+    const float scale = scale_of(w, row, block);
+    const int64_t end = block + 1 == n_blocks ? k_padded : (block + 1) * w.scale_cols;
+    for (int64_t k = block * w.scale_cols; k < end; k += 16) Dot::scale16(x + k, scale, out + k);
   }
 }
 
@@ -48,7 +55,7 @@ void row_block(const Weight& w, int64_t row0, int64_t n, const TokenRows& x, flo
       scale_token<Dot>(w, row0, token, k_padded, tokens);
       token = tokens;
     }
-    rows_times_token<Dot, Row>(w, row0, n, token, k_padded, y);
+    rows_times_token<Dot, Row>(w, row0, n, token, y);
     return;
   }
   const Number* weights = panel;
@@ -56,8 +63,7 @@ void row_block(const Weight& w, int64_t row0, int64_t n, const TokenRows& x, flo
     weights = reinterpret_cast<const Number*>(w.data + row0 * w.row_bytes());
   } else {
     for (int64_t r = 0; r < n; ++r) {
-      const Row row = Row::at(w, row0 + r);
-      for (int64_t k = 0; k < k_padded; k += 64) Dot::widen64(row, k, w.cols, panel + r * k_padded);
+      widen_row<Dot>(Row::at(w, row0 + r), w.cols, panel + r * k_padded);
     }
   }
   for (int64_t t = 0; t < x.T; t += kTileTokens) {

@@ -46,6 +46,11 @@ alignas(64) constexpr std::array<uint16_t, 32> kE2m1Words = {
     0xBFC0, 0xC000, 0xC040, 0xC080, 0xC0C0, 0x0000, 0x3F00, 0x3F80, 0x3FC0, 0x4000, 0x4040,
     0x4080, 0x40C0, 0x8000, 0xBF00, 0xBF80, 0xBFC0, 0xC000, 0xC040, 0xC080, 0xC0C0};
 
+// A hint: the address may lie behind the matrix.
+inline void fetch_line(const std::byte* at) {
+  _mm_prefetch(reinterpret_cast<const char*>(at), _MM_HINT_T0);
+}
+
 // The two halves of 64 BF16 words in natural order.
 struct Words64 {
   __m512i low;
@@ -56,7 +61,10 @@ struct Bf16Row {
   const std::byte* data;
 
   static Bf16Row at(const Weight& w, int64_t row) { return {w.data + row * w.row_bytes()}; }
-  const std::byte* address(int64_t k) const { return data + 2 * k; }
+  void fetch(int64_t k, int64_t ahead) const {
+    fetch_line(data + 2 * k + ahead);
+    fetch_line(data + 2 * k + ahead + 64);
+  }
   Words64 load(int64_t k) const { return {_mm512_loadu_si512(data + 2 * k), _mm512_loadu_si512(data + 2 * k + 64)}; }
   Words64 load_tail(int64_t k, int64_t n) const {
     alignas(64) std::byte tail[128] = {};
@@ -69,7 +77,7 @@ struct E4m3Row {
   const std::byte* data;
 
   static E4m3Row at(const Weight& w, int64_t row) { return {w.data + row * w.row_bytes()}; }
-  const std::byte* address(int64_t k) const { return data + k; }
+  void fetch(int64_t k, int64_t ahead) const { fetch_line(data + k + ahead); }
   static Words64 widen(__m512i codes) {
     // 64-bit pieces 0 4 1 5 2 6 3 7, so that the byte interleaving below, which stays inside 128 bits, ends in order.
     const __m512i order = _mm512_set_epi64(7, 3, 6, 2, 5, 1, 4, 0);
@@ -97,7 +105,7 @@ struct E2m1Row {
   static E2m1Row at(const Weight& w, int64_t row) {
     return {w.data + row * w.row_bytes(), w.scale + row * w.scale_stride()};
   }
-  const std::byte* address(int64_t k) const { return data + k / 2; }
+  void fetch(int64_t k, int64_t ahead) const { fetch_line(data + k / 2 + ahead); }
   // BF16 of all 16 codes times 2^(scale - 127).
   static __m512i table(uint8_t scale) {
     const __m512i words = _mm512_load_si512(kE2m1Words.data());
@@ -152,7 +160,7 @@ struct FloatsOfWords {
   WordRow row;
 
   static FloatsOfWords at(const Weight& w, int64_t r) { return {WordRow::at(w, r)}; }
-  const std::byte* address(int64_t k) const { return row.address(k); }
+  void fetch(int64_t k, int64_t ahead) const { row.fetch(k, ahead); }
   Floats64 load(int64_t k) const { return widen_words(row.load(k)); }
   Floats64 load_tail(int64_t k, int64_t n) const { return widen_words(row.load_tail(k, n)); }
 };
@@ -163,7 +171,10 @@ struct F32Row {
   static F32Row at(const Weight& w, int64_t row) {
     return {reinterpret_cast<const float*>(w.data + row * w.row_bytes())};
   }
-  const std::byte* address(int64_t k) const { return reinterpret_cast<const std::byte*>(data + k); }
+  void fetch(int64_t k, int64_t ahead) const {
+    for (int64_t line = 0; line < 4; ++line)
+      fetch_line(reinterpret_cast<const std::byte*>(data + k) + ahead + 64 * line);
+  }
   Floats64 load(int64_t k) const {
     return {{_mm512_loadu_ps(data + k), _mm512_loadu_ps(data + k + 16), _mm512_loadu_ps(data + k + 32),
              _mm512_loadu_ps(data + k + 48)}};
@@ -182,7 +193,10 @@ struct F16Row {
   const std::byte* data;
 
   static F16Row at(const Weight& w, int64_t row) { return {w.data + row * w.row_bytes()}; }
-  const std::byte* address(int64_t k) const { return data + 2 * k; }
+  void fetch(int64_t k, int64_t ahead) const {
+    fetch_line(data + 2 * k + ahead);
+    fetch_line(data + 2 * k + ahead + 64);
+  }
   static Floats64 widen(const std::byte* at) {
     Floats64 out;
     for (int i = 0; i < 4; ++i)
