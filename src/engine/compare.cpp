@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 
+#include "base/format.h"
 #include "engine/logits.h"
 #include "formats/safetensors.h"
 
@@ -39,6 +40,86 @@ int64_t dimension(const Golden& golden, const std::string& name, size_t axis) {
   const auto found = golden.find(name);
   return found == golden.end() || axis >= found->second->shape.size() ? 0 : found->second->shape[axis];
 }
+
+// What a golden tensor must look like before its numbers are used: the file may be anybody's.
+class GoldenChecker {
+ public:
+  GoldenChecker(const Golden& golden, const ModelDescription& description) : golden_(golden), d_(description) {}
+
+  Result<void> check(const std::string& prompt) const {
+    const auto V = d_.vocab_size;
+    const auto L = static_cast<int64_t>(d_.layers.size());
+    const int64_t T = dimension(golden_, prompt + ".ids", 0);
+    HADAL_TRY(check_numbers(prompt + ".ids", {T}, V, true));
+    if (T < 2) return wrong(prompt + ".ids", "at least 2 tokens", fmt::format("{}", T));
+    HADAL_TRY(check_shape(prompt + ".nll", DType::kF32, {T - 1}, true));
+    HADAL_TRY(check_numbers(prompt + ".greedy", {dimension(golden_, prompt + ".greedy", 0)}, V, false));
+    HADAL_TRY(check_rows(prompt, ".logits_pos", T, {{".logits", {-1, V}}}));
+    HADAL_TRY(check_rows(prompt, ".mtp_pos", T - 1, {{".mtp_logits", {-1, V}}}));
+    HADAL_TRY(check_rows(
+        prompt, ".stream_pos", T,
+        {{".streams", {L, -1, d_.hc_mult, d_.hidden}}, {".expert_weights", {L, -1, d_.n_experts_per_token}}}));
+    HADAL_TRY(check_numbers(prompt + ".experts", {L, T, d_.n_experts_per_token}, d_.n_routed_experts, false));
+    for (int64_t l = 0; l < L; ++l) {
+      HADAL_TRY(check_rows(prompt, ".index_pos", T, {{fmt::format(".index.L{}", l), {-1, d_.index_topk}}}));
+      const std::string scores = fmt::format("{}.index_scores_last.L{}", prompt, l);
+      HADAL_TRY(check_shape(scores, DType::kF32, {dimension(golden_, scores, 0)}, false));
+    }
+    return {};
+  }
+
+ private:
+  struct Dependent {
+    std::string suffix;
+    std::vector<int64_t> shape;  // -1: as many as there are positions
+  };
+
+  static Error wrong(const std::string& name, std::string want, std::string found) {
+    return Error{.code = ErrorCode::kCorrupt,
+                 .what = "a golden tensor does not fit the model",
+                 .in = fmt::format("goldens.safetensors: \"{}\"", name),
+                 .want = std::move(want),
+                 .found = std::move(found),
+                 .hint = "the goldens belong to another model or are damaged"};
+  }
+
+  Result<void> check_shape(const std::string& name, DType dtype, const std::vector<int64_t>& shape,
+                           bool is_needed) const {
+    const auto found = golden_.find(name);
+    if (found == golden_.end()) return is_needed ? Result<void>(wrong(name, "a tensor", "none")) : Result<void>();
+    const StoredTensor& tensor = *found->second;
+    if (tensor.dtype == dtype && tensor.shape == shape) return {};
+    return wrong(name, fmt::format("{} {}", dtype_name(dtype), format_shape(shape)),
+                 fmt::format("{} {}", dtype_name(tensor.dtype), format_shape(tensor.shape)));
+  }
+
+  // Integers in [0, limit); index entries may be -1 and are checked where they are read.
+  Result<void> check_numbers(const std::string& name, const std::vector<int64_t>& shape, int64_t limit,
+                             bool is_needed) const {
+    HADAL_TRY(check_shape(name, DType::kI32, shape, is_needed));
+    for (const int32_t v : numbers<int32_t>(golden_, name)) {
+      if (v < 0 || v >= limit) return wrong(name, fmt::format("0 to {}", limit - 1), fmt::format("{}", v));
+    }
+    return {};
+  }
+
+  // Positions below T, and the tensors that have a row for each of them.
+  Result<void> check_rows(const std::string& prompt, const std::string& positions, int64_t T,
+                          const std::vector<Dependent>& dependents) const {
+    const int64_t n = dimension(golden_, prompt + positions, 0);
+    HADAL_TRY(check_numbers(prompt + positions, {n}, T, false));
+    for (const Dependent& dependent : dependents) {
+      std::vector<int64_t> shape = dependent.shape;
+      std::replace(shape.begin(), shape.end(), int64_t{-1}, n);
+      const DType dtype = dependent.suffix.find(".index.") == 0 ? DType::kI32 : DType::kF32;
+      HADAL_TRY(check_shape(prompt + dependent.suffix, dtype, shape, false));
+    }
+    return {};
+  }
+
+  const Golden& golden_;
+  const ModelDescription& d_;
+};
 
 // Collects the differences of one tensor, position by position.
 class Differences {
@@ -451,6 +532,7 @@ Result<CompareReport> compare_with_goldens(const std::shared_ptr<const LoadedMod
   Totals totals;
   for (size_t i = 0; i < chosen.size(); ++i) {
     progress(static_cast<int64_t>(i), static_cast<int64_t>(chosen.size()));
+    HADAL_TRY(GoldenChecker(golden, model->description).check(chosen[i]));
     HADAL_TRY(run.compare(chosen[i], report, totals));
   }
   report.kl_mean = totals.kl_n == 0 ? 0 : totals.kl_sum / static_cast<double>(totals.kl_n);

@@ -46,6 +46,19 @@ alignas(64) constexpr std::array<uint16_t, 32> kE2m1Words = {
     0xBFC0, 0xC000, 0xC040, 0xC080, 0xC0C0, 0x0000, 0x3F00, 0x3F80, 0x3FC0, 0x4000, 0x4040,
     0x4080, 0x40C0, 0x8000, 0xBF00, 0xBF80, 0xBFC0, 0xC000, 0xC040, 0xC080, 0xC0C0};
 
+// What a scale adds to the exponent field of a BF16 word, ready to be broadcast from memory.
+struct E2m1Shifts {
+  std::array<int16_t, 256> word{};
+  static bool is_normal(uint8_t scale) { return static_cast<uint8_t>(scale - 2) <= 249; }
+};
+constexpr E2m1Shifts make_e2m1_shifts() {
+  E2m1Shifts shifts;
+  for (int scale = 2; scale <= 251; ++scale)
+    shifts.word[static_cast<size_t>(scale)] = static_cast<int16_t>((scale - 127) * 128);
+  return shifts;
+}
+constexpr E2m1Shifts kE2m1Shifts = make_e2m1_shifts();
+
 // A hint: the address may lie behind the matrix.
 inline void fetch_line(const std::byte* at) {
   _mm_prefetch(reinterpret_cast<const char*>(at), _MM_HINT_T0);
@@ -106,17 +119,18 @@ struct E2m1Row {
     return {w.data + row * w.row_bytes(), w.scale + row * w.scale_stride()};
   }
   void fetch(int64_t k, int64_t ahead) const { fetch_line(data + k / 2 + ahead); }
-  // BF16 of all 16 codes times 2^(scale - 127).
+  // BF16 of all 16 codes times 2^(scale - 127): added to the exponent field, which stays in 1..254 for all scales but
+  // the five outermost.
   static __m512i table(uint8_t scale) {
     const __m512i words = _mm512_load_si512(kE2m1Words.data());
-    // Exponents 126..129 of the codes stay in 1..254 for these scales: the scale is added to the exponent field.
-    if (scale >= 2 && scale <= 251) [[likely]] {
-      const auto shift = static_cast<short>((scale - 127) * 128);
-      return _mm512_mask_add_epi16(words, 0xFEFEFEFE, words, _mm512_set1_epi16(shift));
+    if (kE2m1Shifts.is_normal(scale)) [[likely]] {
+      const __m512i shift = _mm512_set1_epi16(kE2m1Shifts.word[scale]);
+      return _mm512_mask_add_epi16(words, 0xFEFEFEFE, words, shift);
     }
     alignas(64) uint16_t scaled[32];
-    for (unsigned i = 0; i < 32; ++i)
+    for (unsigned i = 0; i < 32; ++i) {
       scaled[i] = f32_to_bf16(e2m1_to_f32(static_cast<uint8_t>(i & 15)) * e8m0_to_f32(scale));
+    }
     return _mm512_load_si512(scaled);
   }
   static __m512i widen(__m128i pairs, uint8_t scale) {
