@@ -9,7 +9,7 @@ shift
 junit=$PWD/build/$preset/junit.xml
 rm -f "$junit"
 
-# libedit keeps its history's wide strings (wcsdup) until the process ends, which LeakSanitizer would call a leak of ours.
+# libedit keeps wide strings of its history until the process ends, which LeakSanitizer would call a leak of ours.
 export LSAN_OPTIONS="suppressions=$PWD/tools/leaks.txt:print_suppressions=0"
 
 # A page per test is noise: only what did not pass stays.
