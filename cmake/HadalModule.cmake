@@ -5,7 +5,8 @@
 # chosen at run time (ops/versions.h). They must not include headers with inline functions that other files instantiate.
 #
 # hadal_add_test(NAME PREFIX SOURCES... LIBRARIES...): a GoogleTest binary. ctest knows its tests as PREFIX.Suite.test
-# under the label PREFIX; suites whose name ends in "Slow" have the label "slow" instead.
+# under the label PREFIX; suites whose name ends in "Slow" have the label "slow" instead. ctest fixes RapidCheck's seed,
+# so that a run can be repeated; a test binary started by hand draws a new one and prints it.
 
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set(HADAL_AVX2_FLAGS -mavx2 -mfma -mf16c -mbmi2)
@@ -51,9 +52,9 @@ function(hadal_add_test name prefix)
   set(slow_suites "*Slow.*:*Slow/*.*")
   set(discover TEST_PREFIX ${prefix}. DISCOVERY_TIMEOUT 120)
   gtest_discover_tests(${name} ${discover} TEST_LIST ${name}_fast TEST_FILTER "-${slow_suites}"
-    PROPERTIES TIMEOUT 600 LABELS ${prefix})
+    PROPERTIES TIMEOUT 600 LABELS ${prefix} ENVIRONMENT RC_PARAMS=seed=20261123)
   gtest_discover_tests(${name} ${discover} TEST_LIST ${name}_slow TEST_FILTER "${slow_suites}"
-    PROPERTIES TIMEOUT 1800 LABELS slow)
+    PROPERTIES TIMEOUT 1800 LABELS slow ENVIRONMENT RC_PARAMS=seed=20261123)
 endfunction()
 
 function(hadal_module name)

@@ -1,5 +1,5 @@
-// Configs from strangers: translating one never crashes, what comes out is valid, asks for tensors of positive size in a
-// bounded number, and binding an empty checkpoint to it fails with an error.
+// Configs from strangers: translating one never crashes, what comes out is valid, asks for tensors of positive size in
+// a bounded number, and binding an empty checkpoint to it fails with an error.
 #include <cstdint>
 #include <string_view>
 #include <vector>

@@ -16,11 +16,14 @@ namespace {
 
 using namespace hadal;
 
-std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
+std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
 
 void check_same_header(const SafetensorsFile& file) {
   std::vector<TensorToWrite> tensors;
-  for (const StoredTensor& tensor : file.tensors) tensors.push_back({std::string(tensor.name), tensor.dtype, tensor.shape});
+  for (const StoredTensor& tensor : file.tensors)
+    tensors.push_back({std::string(tensor.name), tensor.dtype, tensor.shape});
   std::string again = safetensors_header(tensors, file.metadata);
   uint64_t data_bytes = 0;
   for (const StoredTensor& tensor : file.tensors) data_bytes += tensor.bytes.size();
@@ -38,8 +41,8 @@ void check_file(std::string_view text) {
     HADAL_CHECK(tensor.file_offset == end, "gap before", tensor.place());
     end += tensor.bytes.size();
     HADAL_CHECK(end <= text.size(), "beyond the file", tensor.place());
-    HADAL_CHECK(tensor.elements() * dtype_bits(tensor.dtype) == static_cast<int64_t>(8 * tensor.bytes.size()), "size of",
-                tensor.place());
+    HADAL_CHECK(tensor.elements() * dtype_bits(tensor.dtype) == static_cast<int64_t>(8 * tensor.bytes.size()),
+                "size of", tensor.place());
   }
   HADAL_CHECK(end == text.size(), "bytes left over", text.size() - end);
   check_same_header(*file);

@@ -4,7 +4,8 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "base/utf8.h"
+#include "terminal/output.h"
+#include "terminal/visible_text.h"
 
 namespace hadal::cli {
 namespace {
@@ -22,21 +23,8 @@ json::Value call_to_json(std::string_view name, std::string_view arguments) {
 
 }  // namespace
 
-std::string without_controls(std::string_view text) {
-  std::string clean;
-  clean.reserve(text.size());
-  while (!text.empty()) {
-    const utf8::Decoded next = utf8::decode(text);
-    const char32_t c = next.code_point;
-    const bool is_control = (c < 0x20 && c != '\n' && c != '\t') || (c >= 0x7F && c < 0xA0);
-    utf8::append(clean, is_control ? utf8::kReplacement : c);
-    text.remove_prefix(static_cast<size_t>(next.length));
-  }
-  return clean;
-}
-
-AnswerPrinter::AnswerPrinter(const PrinterOptions& options, std::FILE* out, std::FILE* err)
-    : options_(options), style_(options.out), out_(out), err_(err) {}
+AnswerPrinter::AnswerPrinter(const PrinterOptions& options, std::FILE* out)
+    : options_(options), style_(options.out), out_(out) {}
 
 void AnswerPrinter::prompt_progress(int64_t done, int64_t total) {
   if (total < kProgressTokensMin || !options_.err.has_motion) return;
@@ -46,14 +34,12 @@ void AnswerPrinter::prompt_progress(int64_t done, int64_t total) {
         .label = "reading the prompt", .total = static_cast<uint64_t>(total), .unit = ProgressOptions::Unit::kTokens};
     progress_.emplace(progress, options_.err, now_s);
   }
-  fmt::print(err_, "{}", progress_->update(static_cast<uint64_t>(done), now_s, terminal_columns(fileno(err_))));
-  std::fflush(err_);
+  write_notice(progress_->update(static_cast<uint64_t>(done), now_s, terminal_columns(STDERR_FILENO)));
 }
 
 void AnswerPrinter::take_progress_away() {
   if (!progress_) return;
-  fmt::print(err_, "{}", progress_->clear());
-  std::fflush(err_);
+  write_notice(progress_->clear());
   progress_.reset();
 }
 
@@ -86,7 +72,7 @@ void AnswerPrinter::event(const OutputEvent& event) {
       if (!options_.is_silent) print_call();
       return;
     case Kind::kCallBroken:
-      fmt::print(err_, "a tool call was dropped: {}\n", without_controls(event.text));
+      write_notice(fmt::format("a tool call was dropped: {}\n", without_controls(event.text)));
       return;
   }
 }
@@ -113,7 +99,8 @@ void AnswerPrinter::write(std::string_view text) {
 }
 
 void AnswerPrinter::put(std::string_view text) {
-  if (std::fwrite(text.data(), 1, text.size(), out_) != text.size() || std::fflush(out_) != 0) has_failed_ = true;
+  Result<void> written = write_output(out_, text);
+  if (!written.ok() && written_.ok()) written_ = std::move(written);
 }
 
 void AnswerPrinter::print_call() {
@@ -130,13 +117,7 @@ Result<void> AnswerPrinter::finish() {
   take_progress_away();
   end_line();
   part_ = Part::kNothing;
-  if (!has_failed_) return {};
-  return Error{.code = ErrorCode::kIo,
-               .what = "the answer could not be written",
-               .in = "standard output",
-               .want = "room for all of it",
-               .found = "an error of the stream",
-               .hint = "a full disk, or a reader that went away"};
+  return written_;
 }
 
 }  // namespace hadal::cli

@@ -1,4 +1,4 @@
-// Writes an answer while it is made: text on one stream, the progress of a long prompt on the other.
+// Writes an answer while it is made: text on a stream, the progress of a long prompt on stderr.
 //
 //   terminal   reasoning dimmed, a blank line, the answer; a tool call as its name and indented arguments
 //   pipe       the answer and nothing else; a tool call as one line of JSON; reasoning only when asked for
@@ -31,7 +31,7 @@ struct PrinterOptions {
 
 class AnswerPrinter final : public GenerationObserver {
  public:
-  AnswerPrinter(const PrinterOptions& options, std::FILE* out, std::FILE* err);
+  AnswerPrinter(const PrinterOptions& options, std::FILE* out);
 
   void prompt_progress(int64_t done, int64_t total) override;
   void token(const Sampled& sampled) override;
@@ -55,16 +55,12 @@ class AnswerPrinter final : public GenerationObserver {
   PrinterOptions options_;
   Style style_;
   std::FILE* out_;
-  std::FILE* err_;
   std::optional<ProgressBar> progress_;
   Part part_ = Part::kNothing;
   bool is_line_open_ = false;
-  bool has_failed_ = false;
+  Result<void> written_;  // the first failure
   std::string call_name_, call_arguments_;
   std::vector<Sampled> sampled_;
 };
-
-// For a terminal: control characters but line feed and tab become U+FFFD. `text` is UTF-8.
-std::string without_controls(std::string_view text);
 
 }  // namespace hadal::cli

@@ -10,6 +10,8 @@
 #include "saved_conversation.h"
 #include "terminal/interrupt.h"
 #include "terminal/line_editor.h"
+#include "terminal/output.h"
+#include "terminal/visible_text.h"
 
 namespace hadal::cli {
 namespace {
@@ -33,6 +35,7 @@ class Chat {
   void take(const std::string& text);
   void say(std::string text);
   void answer_last();
+  void start_anew_after(const Error& error);
   Result<void> obey(const ChatCommand& command);
   void set_think(ChatCommand::Think think);
   void set_system(const std::string& text);
@@ -44,8 +47,8 @@ class Chat {
   // Takes back the last user message and all behind it; nothing when there is none.
   std::optional<std::string> take_back();
 
-  void notice(std::string_view text) const { fmt::print(stderr, "{}\n", notices_.wrap(Tone::kDim, text)); }
-  void complain(const Error& error) const { fmt::print(stderr, "{}\n", notices_.wrap(Tone::kRed, error.to_string())); }
+  void notice(std::string_view text) const { write_notice(notices_.wrap(Tone::kDim, text) + "\n"); }
+  void complain(const Error& error) const { write_notice(notices_.wrap(Tone::kRed, error.to_string()) + "\n"); }
 
   Engine& engine_;
   ChatOptions options_;
@@ -67,7 +70,11 @@ LineEditorOptions editor_options() {
 
 Result<int> Chat::run() {
   LineEditor editor(editor_options(), stdin, stdout);
-  if (options_.printer.out.is_terminal) notice("/help lists the commands, Ctrl-D leaves.");
+  if (options_.printer.out.is_terminal) {
+    notice(fmt::format("{}, {} tokens of context. /help lists the commands, Ctrl-D leaves.",
+                       engine_.model().files.place(),
+                       format_count(static_cast<uint64_t>(engine_.options().context_tokens))));
+  };
   if (!options_.first_message.empty()) say(std::exchange(options_.first_message, {}));
   while (!quits_) {
     Result<LineInput> input = editor.read();
@@ -103,7 +110,7 @@ void Chat::say(std::string text) {
 
 void Chat::answer_last() {
   interrupts_.reset();
-  AnswerPrinter printer(options_.printer, stdout, stderr);
+  AnswerPrinter printer(options_.printer, stdout);
   const GenerationControl control{.now_s = options_.printer.now_s,
                                   .is_cancelled = [&] { return interrupts_.is_stop_requested(); }};
   const Result<Generated> generated = answer(engine_, id_, conversation_, settings_, control, printer);
@@ -111,10 +118,11 @@ void Chat::answer_last() {
   if (!generated.ok()) {
     // The message has no answer; the next one would join it.
     conversation_.messages.pop_back();
-    return complain(generated.error());
+    complain(generated.error());
+    return start_anew_after(generated.error());
   }
   if (settings_.sampling.logprobs) {
-    fmt::print(stderr, "{}", logprobs_table(printer.sampled(), *engine_.model().tokenizer));
+    write_notice(logprobs_table(printer.sampled(), *engine_.model().tokenizer));
   }
   std::string end;
   if (generated->finish_reason == FinishReason::kCancelled) end = "stopped; ";
@@ -122,11 +130,19 @@ void Chat::answer_last() {
   if (options_.shows_speed || !end.empty()) notice(fmt::format("[{}{}]", end, speed_line(generated->usage)));
 }
 
+// An error inside a step leaves a sequence that can only be closed; the next message is read from the beginning.
+void Chat::start_anew_after(const Error& error) {
+  if (error.code == ErrorCode::kLimit || error.code == ErrorCode::kInvalid) return;  // found before any step
+  const Result<SequenceId> fresh = engine_.open();
+  if (!fresh.ok()) return complain(fresh.error());
+  engine_.close(std::exchange(id_, *fresh));
+}
+
 Result<void> Chat::obey(const ChatCommand& command) {
   using Kind = ChatCommand::Kind;
   switch (command.kind) {
     case Kind::kHelp:
-      fmt::print(stderr, "{}", chat_help());
+      write_notice(chat_help());
       return {};
     case Kind::kThink:
       set_think(command.think);
@@ -177,12 +193,16 @@ void Chat::set_system(const std::string& text) {
 }
 
 void Chat::show() const {
-  fmt::print(stderr, "{}", describe_settings(settings_));
-  fmt::print(stderr, "  {:<19} {}\n", "system",
-             conversation_.system.empty() ? "none" : without_controls(conversation_.system));
-  fmt::print(stderr, "  {:<19} {} of {} tokens, {} messages\n", "context",
-             format_count(static_cast<uint64_t>(engine_.length(id_))),
-             format_count(static_cast<uint64_t>(engine_.options().context_tokens)), conversation_.messages.size());
+  const auto line = [](std::string_view name, std::string_view value) {
+    write_notice(fmt::format("  {:<19} {}\n", name, value));
+  };
+  write_notice(describe_settings(settings_));
+  line("think", think_name(conversation_.think));
+  line("tools", conversation_.tools.is_null() ? "none" : fmt::format("{}", conversation_.tools.items().size()));
+  line("system", conversation_.system.empty() ? "none" : without_controls(conversation_.system));
+  line("context", fmt::format("{} of {} tokens, {} messages", format_count(static_cast<uint64_t>(engine_.length(id_))),
+                              format_count(static_cast<uint64_t>(engine_.options().context_tokens)),
+                              conversation_.messages.size()));
 }
 
 Result<void> Chat::attach(const std::string& path) {

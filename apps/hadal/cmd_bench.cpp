@@ -32,14 +32,15 @@ std::string label(const BenchRow& row) {
 }
 
 void print_table(const BenchReport& report, const Style& style) {
-  const std::string head = fmt::format("{:<20} {:>7} {:>5} {:>10} {:>9} {:>9} {:>7} {:>9} {:>7} {:>10} {:>10}", "run",
-                                       "threads", "batch", "tokens/s", "MB/token", "read GB/s", "of mem", "GFLOP/s",
-                                       "of peak", "peak RSS", "plan");
+  const std::string head =
+      fmt::format("{:<20} {:>7} {:>5} {:>10} {:>9} {:>9} {:>7} {:>9} {:>7} {:>10} {:>10}", "run", "threads", "batch",
+                  "tokens/s", "MB/token", "read GB/s", "of mem", "GFLOP/s", "of peak", "peak RSS", "plan");
   fmt::print("{}\n", style.wrap(Tone::kBold, head));
   for (const BenchRow& row : report.rows) {
-    fmt::print("{:<20} {:>7} {:>5} {:>10.2f} {:>9.2f} {:>9.2f} {:>6.1f}% {:>9.1f} {:>6.1f}% {:>10} {:>10}\n", label(row),
-               row.threads, row.batch, row.tokens_per_s(), row.bytes_per_token / 1e6, row.read_bytes_per_s() / kGiga,
-               row.share_of_limit() * 100, row.flops_per_token * row.tokens_per_s() / kGiga, row.share_of_peak() * 100,
+    fmt::print("{:<20} {:>7} {:>5} {:>10.2f} {:>9.2f} {:>9.2f} {:>6.1f}% {:>9.1f} {:>6.1f}% {:>10} {:>10}\n",
+               label(row), row.threads, row.batch, row.tokens_per_s(), row.bytes_per_token / 1e6,
+               row.read_bytes_per_s() / kGiga, row.share_of_limit() * 100,
+               row.flops_per_token * row.tokens_per_s() / kGiga, row.share_of_peak() * 100,
                format_bytes(row.peak_rss_bytes), format_bytes(row.plan_bytes));
   }
   fmt::print("\n");
@@ -116,8 +117,10 @@ void add_bench_command(CLI::App& app, Action& action) {
   list("--depth", bench_options.depths, "Tokens that are there before the clock starts, N[,N...]");
   list("--batch", bench_options.batches, "Sequences that decode together, N[,N...]");
   list("-t,--threads", bench_options.threads, "Threads, N[,N...]; 0: one per processor");
-  command->add_option("--decode", bench_options.decode_tokens, "Tokens to decode; 0: no decode rows")->capture_default_str();
-  command->add_option("--repeat", bench_options.repeat, "Rounds; a row's figure is their median")->capture_default_str();
+  command->add_option("--decode", bench_options.decode_tokens, "Tokens to decode; 0: no decode rows")
+      ->capture_default_str();
+  command->add_option("--repeat", bench_options.repeat, "Rounds; a row's figure is their median")
+      ->capture_default_str();
   CLI::Option* json = command->add_flag("--json", options->json, "A list of JSON objects instead of a table");
   command->add_flag("--csv", options->csv, "The same as comma-separated values")->excludes(json);
   command->footer(

@@ -27,8 +27,8 @@ void print_table(const CompareReport& report) {
   fmt::print("{:<12} {:<15} {:>9} {:>10} {:>10} {:>8}  {:<4} {}\n", "set", "what", "compared", "worst abs", "worst rel",
              "within", "", "");
   for (const CompareRow& row : report.rows) {
-    fmt::print("{:<12} {:<15} {:>9} {:>10.2e} {:>10.2e} {:>7.1f}%  {:<4} {}\n", row.prompt, row.what, row.n, row.worst_abs,
-               row.worst_rel, row.share_within * 100, row.pass ? "ok" : "FAIL", row.note);
+    fmt::print("{:<12} {:<15} {:>9} {:>10.2e} {:>10.2e} {:>7.1f}%  {:<4} {}\n", row.prompt, row.what, row.n,
+               row.worst_abs, row.worst_rel, row.share_within * 100, row.pass ? "ok" : "FAIL", row.note);
   }
   fmt::print("\nworst logit {:.2e} (relative {:.2e}), mean KL {:.2e} nats, greedy tokens {}: {}\n", report.worst_abs,
              report.worst_rel, report.kl_mean, report.greedy_equal ? "equal" : "differ", report.pass ? "pass" : "FAIL");
@@ -40,7 +40,8 @@ Result<int> compare(const Options& options) {
   HADAL_ASSIGN(compare_options.engine, options.model.engine_options(model->description));
   compare_options.mode = compare_options.engine.mode;
   compare_options.prompts = options.prompts;
-  const fs::path path = options.goldens.empty() ? fs::path(options.model.model) / "goldens.safetensors" : fs::path(options.goldens);
+  const fs::path path =
+      options.goldens.empty() ? fs::path(options.model.model) / "goldens.safetensors" : fs::path(options.goldens);
   HADAL_ASSIGN(const MappedFile goldens, MappedFile::open(path));
   json::Value about;
   const fs::path about_path = fs::path(path).replace_extension(".json");
@@ -52,7 +53,8 @@ Result<int> compare(const Options& options) {
   const auto progress = [&](int64_t done, int64_t of) {
     if (shows_progress) fmt::print(stderr, "\rcomparing set {} of {} ... ", done + 1, of);
   };
-  HADAL_ASSIGN(const CompareReport report, compare_with_goldens(model, goldens.bytes(), about, compare_options, progress));
+  HADAL_ASSIGN(const CompareReport report,
+               compare_with_goldens(model, goldens.bytes(), about, compare_options, progress));
   if (shows_progress) fmt::print(stderr, "\r\033[K");
   if (options.json) {
     fmt::print("{}\n", json::dump_pretty(compare_to_json(report)));

@@ -53,7 +53,8 @@ Result<int> doctor(const Options& options) {
 
 void add_doctor_command(CLI::App& app, Action& action) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("doctor", "Say what this machine can do, what will be slow and how to mend it");
+  CLI::App* command =
+      app.add_subcommand("doctor", "Say what this machine can do, what will be slow and how to mend it");
   command->add_option("--model", options->model, "Folder of a model: its disk's speed is measured, its size looked at");
   command->add_option("-t,--threads", options->threads, "Threads that measure; 0: one per processor")
       ->capture_default_str()

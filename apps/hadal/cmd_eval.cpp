@@ -38,7 +38,8 @@ void print_documents(const Evaluation& evaluation) {
   for (size_t i = 0; i < evaluation.documents.size(); ++i) {
     const DocumentScore& d = evaluation.documents[i];
     const double nll = d.tokens == 0 ? 0 : d.nll_sum / static_cast<double>(d.tokens);
-    fmt::print("{:>8} {:>9} {:>9} {:>10.2f} {:>10.4f} {:>10.4f}\n", i, d.bytes, d.tokens, d.nll_sum, nll, std::exp(nll));
+    fmt::print("{:>8} {:>9} {:>9} {:>10.2f} {:>10.4f} {:>10.4f}\n", i, d.bytes, d.tokens, d.nll_sum, nll,
+               std::exp(nll));
   }
   fmt::print("\n");
 }
@@ -63,7 +64,8 @@ void print_summary(const Evaluation& evaluation, const Options& options, double 
 }
 
 // The engine that the first one is held against; nothing when none is asked for.
-Result<std::optional<Engine>> reference_engine(const Options& options, const std::shared_ptr<const LoadedModel>& model) {
+Result<std::optional<Engine>> reference_engine(const Options& options,
+                                               const std::shared_ptr<const LoadedModel>& model) {
   if (options.kl_mode.empty() && options.kl_model.empty()) return std::optional<Engine>();
   ModelOptions reference = options.model;
   if (!options.kl_mode.empty()) reference.mode = options.kl_mode;
@@ -155,11 +157,27 @@ Result<int> eval(const Options& options) {
   if (options.has_needle) return find_needles_in(engine, text, options);
   HADAL_ASSIGN(std::optional<Engine> reference, reference_engine(options, model));
 
+<<<<<<< HEAD
   std::optional<Progress> progress("scoring");
   HADAL_ASSIGN(const Evaluation evaluation, evaluate(engine, reference ? &*reference : nullptr, documents,
                                                      [&](int64_t done, int64_t of) { (*progress)(done, of); }));
   const double seconds = progress->seconds();
   progress.reset();
+=======
+  const double begin_s = now_s();
+  std::optional<ProgressBar> bar;
+  const auto progress = [&](int64_t done, int64_t of) {
+    if (!bar) {
+      bar.emplace(
+          ProgressOptions{
+              .label = "scoring", .total = static_cast<uint64_t>(of), .unit = ProgressOptions::Unit::kTokens},
+          inspect_terminal(STDERR_FILENO), begin_s);
+    }
+    fmt::print(stderr, "{}", bar->update(static_cast<uint64_t>(done), now_s(), terminal_columns(STDERR_FILENO)));
+  };
+  HADAL_ASSIGN(const Evaluation evaluation, evaluate(engine, reference ? &*reference : nullptr, documents, progress));
+  if (bar) fmt::print(stderr, "{}", bar->clear());
+>>>>>>> main
   if (options.json) {
     fmt::print("{}\n", json::dump_pretty(evaluation_to_json(evaluation)));
     return 0;
@@ -176,7 +194,8 @@ void add_eval_command(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("eval", "Score a text: perplexity, and KL between two modes or models");
   options->model.add_to(*command, false);
   command->add_option("text", options->text, "Text file; documents are separated by NUL bytes")->required();
-  command->add_option("--kl", options->kl_mode, "Also compare with this mode as the reference: mean KL and equal greedy tokens");
+  command->add_option("--kl", options->kl_mode,
+                      "Also compare with this mode as the reference: mean KL and equal greedy tokens");
   command->add_option("--kl-model", options->kl_model, "The same with another model as the reference");
   command->add_option("--documents", options->documents, "Only the first N documents; 0: all")
       ->capture_default_str()

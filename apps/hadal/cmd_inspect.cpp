@@ -79,8 +79,7 @@ void print_tensors(const Checkpoint& checkpoint) {
   fmt::print("\n");
   for (const StoredTensor& tensor : checkpoint.tensors()) {
     fmt::print("  {:<9}{:<20}{:>11}  {}, byte {}: {}\n", dtype_name(tensor.dtype), format_shape(tensor.shape),
-               format_bytes(tensor.bytes.size()), tensor.file, tensor.file_offset,
-               json::quote(std::string(tensor.name)));
+               format_bytes(tensor.bytes.size()), tensor.file, tensor.file_offset, json::excerpt(tensor.name));
   }
 }
 

@@ -47,13 +47,16 @@ void add_plan_command(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("plan", "Show what would lie where and what fits; allocates nothing");
   options->model.add_to(*command, true);
   command->remove_option(command->get_option("--context"));
-  command->add_option("-c,--context", options->contexts, "Contexts to plan for, N[,N...]; 0: 4096 or what the model allows")
+  command
+      ->add_option("-c,--context", options->contexts,
+                   "Contexts to plan for, N[,N...]; 0: 4096 or what the model allows")
       ->delimiter(',')
       ->capture_default_str();
   command->add_option("--sequences", options->sequences, "Conversations that are open at the same time")
       ->capture_default_str()
       ->check(CLI::Range(1, 65536));
-  command->add_flag("--measure", options->measure, "Also measure the memory's bandwidth: how fast decode could be at best");
+  command->add_flag("--measure", options->measure,
+                    "Also measure the memory's bandwidth: how fast decode could be at best");
   command->add_flag("--json", options->json, "One JSON object instead of a table");
   command->footer("Example:\n  hadal plan ./DeepSeek-V4-Flash --context 4096,65536,1048576 --measure");
   command->callback([options, &action] { action = [options] { return plan(*options); }; });

@@ -1,6 +1,6 @@
 // hadal run [MODEL] [PROMPT]: one answer, or a chat.
 
-#include <fmt/format.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -13,6 +13,7 @@
 #include "run_options.h"
 #include "run_report.h"
 #include "terminal/interrupt.h"
+#include "terminal/output.h"
 
 namespace hadal::cli {
 namespace {
@@ -25,7 +26,7 @@ double now_s() {
 }
 
 int wrong_usage(const Error& error) {
-  fmt::print(stderr, "{}\n", error.to_string());
+  write_notice(error.to_string() + "\n");
   return kExitWrongUsage;
 }
 
@@ -54,7 +55,7 @@ Result<int> answer_once(Engine& engine, const RunOptions& options, Conversation 
   const double ready_s = now_s();
   HADAL_ASSIGN(const SequenceId id, engine.open());
   const PrinterOptions printing = printer_options(options);
-  AnswerPrinter printer(printing, stdout, stderr);
+  AnswerPrinter printer(printing, stdout);
   Interrupts interrupts;
   const GenerationControl control{.now_s = now_s, .is_cancelled = [&] { return interrupts.is_stop_requested(); }};
   conversation.messages.push_back(user_message(prompt));
@@ -65,13 +66,14 @@ Result<int> answer_once(Engine& engine, const RunOptions& options, Conversation 
   const Tokenizer& tokenizer = *engine.model().tokenizer;
   if (options.json) {
     const RunTimes times{.load_s = ready_s - begin_s, .first_token_s = ready_s - begin_s + generated->usage.prompt_s};
-    fmt::print("{}\n", json::dump_pretty(answer_to_json(*generated, times, printer.sampled(), tokenizer)));
+    HADAL_TRY(write_output(stdout,
+                           json::dump_pretty(answer_to_json(*generated, times, printer.sampled(), tokenizer)) + "\n"));
   } else if (options.logprobs) {
-    fmt::print(stderr, "{}", logprobs_table(printer.sampled(), tokenizer));
+    write_notice(logprobs_table(printer.sampled(), tokenizer));
   }
   if (options.verbose || printing.err.is_terminal) {
     const Style style(printing.err);
-    fmt::print(stderr, "{}\n", style.wrap(Tone::kDim, "[" + speed_line(generated->usage) + "]"));
+    write_notice(style.wrap(Tone::kDim, "[" + speed_line(generated->usage) + "]") + "\n");
   }
   return generated->finish_reason == FinishReason::kCancelled ? kExitInterrupted : 0;
 }
@@ -81,7 +83,9 @@ Result<int> run(const RunOptions& options) {
   if (const Result<void> usage = check_usage(options); !usage.ok()) return wrong_usage(usage.error());
   HADAL_ASSIGN(const Conversation conversation, new_conversation(options));
   const bool stdin_is_terminal = isatty(STDIN_FILENO) != 0;
-  HADAL_ASSIGN(const std::optional<std::string> prompt, read_prompt(options, stdin_is_terminal));
+  // Services start programs with a closed standard input.
+  const bool stdin_is_open = fcntl(STDIN_FILENO, F_GETFD) >= 0;
+  HADAL_ASSIGN(const std::optional<std::string> prompt, read_prompt(options, stdin_is_open && !stdin_is_terminal));
   const bool chats = options.interactive || (!prompt && stdin_is_terminal && !options.raw && !options.json);
   if (!chats && (!prompt || prompt->empty())) {
     return wrong_usage({.code = ErrorCode::kInvalid,
@@ -98,7 +102,7 @@ Result<int> run(const RunOptions& options) {
   if (!settings.ok()) return wrong_usage(settings.error());
   HADAL_ASSIGN(const EngineOptions engine_options, options.model.engine_options(model->description));
   HADAL_ASSIGN(Engine engine, Engine::create(model, engine_options));
-  if (options.verbose) fmt::print(stderr, "{}\n", plan_table(engine.plan()));
+  if (options.verbose) write_notice(plan_table(engine.plan()) + "\n");
   if (!chats) return answer_once(engine, options, conversation, *prompt, *settings, begin_s);
 
   ChatOptions chat{.conversation = conversation,

@@ -80,10 +80,9 @@ void add_synth_command(CLI::App& app, Action& action) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("synth", "Write a checkpoint with made-up weights in a real geometry");
   command->add_option("out", options->out, "Folder to write; new or empty")->required();
-  command
-      ->add_option("--like", options->synth.geometry,
-                   fmt::format("Geometry to take: {}", fmt::join(geometry_names(), ", ")))
-      ->required();
+  command->add_option("--like", options->synth.geometry, "Geometry to take")
+      ->required()
+      ->check(CLI::IsMember(geometry_names()));
   command->add_option("--layers", options->synth.layers, "Only the first N layers; default: all");
   command->add_flag("--no-mtp", options->no_mtp, "Leave out the draft layer");
   command->add_option("--tokenizer", options->tokenizer, "Copy this tokenizer.json beside the weights");

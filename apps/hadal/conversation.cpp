@@ -31,6 +31,30 @@ Result<Prompt> Conversation::render(PromptGeneration generation) const {
   return render_v4_prompt(all, prompt_options(think, generation));
 }
 
+// The reader of messages has the rules.
+Result<void> check_tools(const json::Value& tools) {
+  json::Value message = json::Value::object();
+  message.set("role", json::Value::string("system"));
+  message.set("content", json::Value::string(""));
+  message.set("tools", tools);
+  HADAL_TRY(parse_message(message));
+  return {};
+}
+
+std::string_view think_name(ChatCommand::Think think) {
+  switch (think) {
+    case ChatCommand::Think::kOff:
+      return "off";
+    case ChatCommand::Think::kOn:
+      return "on";
+    case ChatCommand::Think::kHigh:
+      return "high";
+    case ChatCommand::Think::kMax:
+      return "max";
+  }
+  return "?";
+}
+
 GenerationOptions generation_options(const ChatSettings& settings) {
   GenerationOptions options;
   options.sampling = settings.sampling;

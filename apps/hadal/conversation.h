@@ -5,6 +5,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/json.h"
@@ -24,6 +25,12 @@ struct Conversation {
   // What the model is shown. Errors: of render_v4_prompt.
   Result<Prompt> render(PromptGeneration generation) const;
 };
+
+// Whether a value from a file is a list of tools in OpenAI's form, or null. Invalid, with the JSON path.
+[[nodiscard]] Result<void> check_tools(const json::Value& tools);
+
+// "off", "on", "high", "max": as /think and --think take it.
+std::string_view think_name(ChatCommand::Think think);
 
 // The options of one answer; a seed is drawn when the settings have none.
 GenerationOptions generation_options(const ChatSettings& settings);

@@ -1,10 +1,9 @@
 // hadal: one binary. Parses the command line, runs one subcommand, prints errors in the form of base/result.h.
 
-#include <fmt/format.h>
-
 #include <CLI/CLI.hpp>
 
 #include "commands.h"
+#include "terminal/output.h"
 
 int main(int argc, char** argv) {
   CLI::App app("Runs DeepSeek-V4-generation language models on the machine you have.", "hadal");
@@ -28,7 +27,7 @@ int main(int argc, char** argv) {
   }
   const hadal::Result<int> result = action();
   if (!result.ok()) {
-    fmt::print(stderr, "{}\n", result.error().to_string());
+    hadal::write_notice(result.error().to_string() + "\n");
     return 1;
   }
   return *result;

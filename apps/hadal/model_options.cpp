@@ -23,9 +23,12 @@ void ModelOptions::add_to(CLI::App& command, bool has_default) {
                                            "Folder with config.json and .safetensors files, or one .safetensors file" +
                                                std::string(has_default ? "; without it the embedded model" : ""));
   if (!has_default) option->required();
-  command.add_option("--mode", mode, "Arithmetic: fast, exact (float activations) or published (the release's roundings)")
+  command
+      .add_option("--mode", mode, "Arithmetic: fast, exact (float activations) or published (the release's roundings)")
       ->capture_default_str();
-  command.add_option("-t,--threads", threads, "Threads; 0: one per processor")->capture_default_str()->check(CLI::Range(0, 4096));
+  command.add_option("-t,--threads", threads, "Threads; 0: one per processor")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 4096));
   command.add_flag("--pin", pin, "Keep each thread on one processor");
   command.add_option("-c,--context", context, "Most tokens of a conversation; 0: 4096 or what the model allows")
       ->capture_default_str();

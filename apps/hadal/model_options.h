@@ -23,7 +23,8 @@ struct ModelOptions {
   int64_t context = 0;
   int64_t chunk = 512;
 
-  // Adds MODEL as a positional (optional when has_default) and --mode, --threads, --pin, --context, --chunk, --kv, --cpu.
+  // Adds MODEL as a positional (optional when has_default) and --mode, --threads, --pin, --context, --chunk, --kv,
+  // --cpu.
   void add_to(CLI::App& command, bool has_default);
 
   Result<std::shared_ptr<const LoadedModel>> load() const;

@@ -7,13 +7,14 @@
 
 #include "base/io.h"
 #include "base/utf8.h"
-#include "prompt/message.h"
+#include "conversation.h"
 #include "sampling/stop_matcher.h"
 
 namespace hadal::cli {
 namespace {
 
 constexpr uint64_t kPromptBytesMax = 64 << 20;  // a million tokens are about 4 MB; more is the wrong file
+constexpr size_t kShownBytesMax = 100;          // of a prompt that was taken for a path
 constexpr uint64_t kToolsBytesMax = 16 << 20;
 
 Error wrong_usage(std::string_view what, std::string_view in, std::string_view want, std::string_view found,
@@ -102,7 +103,8 @@ Result<void> check_usage(const RunOptions& options) {
   std::error_code ignored;
   if (!path.empty() && !fs::exists(path, ignored)) {
     return wrong_usage("no such model", "MODEL", "a folder with config.json, or a .safetensors file",
-                       fmt::format("\"{}\"", path), "a prompt for the embedded model needs -p: hadal run -p 'TEXT'");
+                       fmt::format("\"{}\"", utf8::front(path, kShownBytesMax)),
+                       "a prompt for the embedded model needs -p: hadal run -p 'TEXT'");
   }
   if (options.prompt && !options.positional_prompt.empty()) {
     return wrong_usage("two prompts", "-p", "one prompt", fmt::format("\"{}\" as well", options.positional_prompt));
@@ -157,16 +159,11 @@ Result<json::Value> read_tools(const RunOptions& options) {
   HADAL_ASSIGN(const std::string text, read_file(options.tools, kToolsBytesMax));
   HADAL_ASSIGN(json::Value tools, json::parse(text, options.tools));
   if (const json::Value* list = tools.find("tools")) tools = json::Value(*list);
-  json::Value message = json::Value::object();
-  message.set("role", json::Value::string("system"));
-  message.set("content", json::Value::string(""));
-  message.set("tools", tools);
-  Result<Message> parsed = parse_message(message);
-  if (!parsed.ok()) return std::move(parsed.error().within(options.tools));
+  if (Result<void> checked = check_tools(tools); !checked.ok()) return std::move(checked.error().within(options.tools));
   return tools;
 }
 
-Result<std::optional<std::string>> read_prompt(const RunOptions& options, bool stdin_is_terminal) {
+Result<std::optional<std::string>> read_prompt(const RunOptions& options, bool has_pipe) {
   std::vector<std::string> parts;
   if (options.prompt) parts.push_back(*options.prompt);
   if (!options.positional_prompt.empty()) parts.push_back(options.positional_prompt);
@@ -176,7 +173,7 @@ Result<std::optional<std::string>> read_prompt(const RunOptions& options, bool s
     HADAL_ASSIGN(text, checked_utf8(std::move(text), options.file));
     parts.push_back(without_final_line_end(std::move(text)));
   }
-  if (!stdin_is_terminal && !options.interactive) {
+  if (has_pipe && !options.interactive) {
     HADAL_ASSIGN(std::string text, read_stdin(kPromptBytesMax));
     HADAL_ASSIGN(text, checked_utf8(std::move(text), "standard input"));
     text = without_final_line_end(std::move(text));

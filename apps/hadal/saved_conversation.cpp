@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdlib>
 
 namespace hadal::cli {
@@ -11,7 +10,6 @@ namespace {
 
 constexpr int64_t kVersion = 1;
 constexpr uint64_t kConversationBytesMax = 256 << 20;
-constexpr std::array<std::string_view, 4> kThinkNames = {"off", "on", "high", "max"};  // by ChatCommand::Think
 
 Error corrupt(const fs::path& path, std::string_view field, std::string_view want) {
   return {.code = ErrorCode::kCorrupt,
@@ -47,7 +45,7 @@ json::Value to_json(const Conversation& conversation, const std::string& identit
   value.set("version", json::Value::number(kVersion));
   value.set("model", json::Value::string(identity));
   value.set("system", json::Value::string(conversation.system));
-  value.set("think", json::Value::string(kThinkNames[static_cast<size_t>(conversation.think)]));
+  value.set("think", json::Value::string(think_name(conversation.think)));
   value.set("tools", conversation.tools);
   value.set("messages", std::move(messages));
   return value;
@@ -70,10 +68,13 @@ Result<Conversation> from_json(const json::Value& value, const fs::path& path) {
   if (system == nullptr || !system->is_string()) return corrupt(path, "system", "a text");
   conversation.system = system->as_string();
   const json::Value* think = value.find("think");
-  const auto name = std::find(kThinkNames.begin(), kThinkNames.end(), think == nullptr ? "" : think->as_string());
-  if (name == kThinkNames.end()) return corrupt(path, "think", "off, on, high or max");
-  conversation.think = static_cast<ChatCommand::Think>(name - kThinkNames.begin());
+  const Result<ChatCommand> parsed = parse_chat_command("/think " + (think == nullptr ? "" : think->as_string()));
+  if (!parsed.ok()) return corrupt(path, "think", "off, on, high or max");
+  conversation.think = parsed->think;
   if (const json::Value* tools = value.find("tools")) conversation.tools = *tools;
+  if (Result<void> checked = check_tools(conversation.tools); !checked.ok()) {
+    return std::move(checked.error().within(path.string()));
+  }
   const json::Value* messages = value.find("messages");
   if (messages == nullptr || !messages->is_array()) return corrupt(path, "messages", "a list");
   for (size_t i = 0; i < messages->items().size(); ++i) {

@@ -22,11 +22,11 @@ std::string check_message(std::string_view what, const Values&... values) {
 }
 }  // namespace internal
 
-#define HADAL_CHECK(condition, ...)                                                                              \
-  do {                                                                                                           \
-    if (!(condition)) [[unlikely]] {                                                                             \
-      ::hadal::check_failed(__FILE__, __LINE__, #condition, ::hadal::internal::check_message(__VA_ARGS__));      \
-    }                                                                                                            \
+#define HADAL_CHECK(condition, ...)                                                                         \
+  do {                                                                                                      \
+    if (!(condition)) [[unlikely]] {                                                                        \
+      ::hadal::check_failed(__FILE__, __LINE__, #condition, ::hadal::internal::check_message(__VA_ARGS__)); \
+    }                                                                                                       \
   } while (false)
 
 #ifdef NDEBUG

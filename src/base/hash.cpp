@@ -24,7 +24,9 @@ void Sha256Hasher::update(std::span<const std::byte> bytes) {
   EVP_DigestUpdate(state_->context, bytes.data(), bytes.size());
 }
 
-void Sha256Hasher::update(std::string_view text) { EVP_DigestUpdate(state_->context, text.data(), text.size()); }
+void Sha256Hasher::update(std::string_view text) {
+  EVP_DigestUpdate(state_->context, text.data(), text.size());
+}
 
 Sha256 Sha256Hasher::finish() {
   Sha256 digest{};
@@ -54,7 +56,9 @@ ChecksumHasher::ChecksumHasher() : state_(XXH3_createState()) {
   XXH3_128bits_reset(static_cast<XXH3_state_t*>(state_));
 }
 
-ChecksumHasher::~ChecksumHasher() { XXH3_freeState(static_cast<XXH3_state_t*>(state_)); }
+ChecksumHasher::~ChecksumHasher() {
+  XXH3_freeState(static_cast<XXH3_state_t*>(state_));
+}
 
 void ChecksumHasher::update(std::span<const std::byte> bytes) {
   XXH3_128bits_update(static_cast<XXH3_state_t*>(state_), bytes.data(), bytes.size());

@@ -9,6 +9,7 @@
 #include <unordered_set>
 
 #include "base/check.h"
+#include "base/utf8.h"
 
 namespace hadal::json {
 
@@ -19,7 +20,9 @@ Value Value::boolean(bool v) {
   return value;
 }
 
-Value Value::number(int64_t v) { return number_text(fmt::format("{}", v)); }
+Value Value::number(int64_t v) {
+  return number_text(fmt::format("{}", v));
+}
 
 Value Value::number(double v) {
   if (!std::isfinite(v)) return {};
@@ -101,12 +104,18 @@ Value& Value::push(Value v) {
 
 std::string_view kind_name(Value::Kind kind) {
   switch (kind) {
-    case Value::Kind::kNull: return "null";
-    case Value::Kind::kBool: return "boolean";
-    case Value::Kind::kNumber: return "number";
-    case Value::Kind::kString: return "string";
-    case Value::Kind::kArray: return "array";
-    case Value::Kind::kObject: return "object";
+    case Value::Kind::kNull:
+      return "null";
+    case Value::Kind::kBool:
+      return "boolean";
+    case Value::Kind::kNumber:
+      return "number";
+    case Value::Kind::kString:
+      return "string";
+    case Value::Kind::kArray:
+      return "array";
+    case Value::Kind::kObject:
+      return "object";
   }
   return "unknown";
 }
@@ -138,14 +147,17 @@ class Builder {
         if (auto error = source.get_bool().get(v)) return failed(error);
         return Value::boolean(v);
       }
-      case json_type::number: return number(source);
+      case json_type::number:
+        return number(source);
       case json_type::string: {
         std::string_view v;
         if (auto error = source.get_string().get(v)) return failed(error);
         return Value::string(v);
       }
-      case json_type::array: return array(source, depth);
-      case json_type::object: return object(source, depth);
+      case json_type::array:
+        return array(source, depth);
+      case json_type::object:
+        return object(source, depth);
     }
     return failed(simdjson::TAPE_ERROR);
   }
@@ -179,7 +191,8 @@ class Builder {
     } else {
       token = source.raw_json_token();
     }
-    while (!token.empty() && (token.back() == ' ' || token.back() == '\n' || token.back() == '\r' || token.back() == '\t')) {
+    while (!token.empty() &&
+           (token.back() == ' ' || token.back() == '\n' || token.back() == '\r' || token.back() == '\t')) {
       token.remove_suffix(1);
     }
     if (!is_number(token)) return failed(simdjson::NUMBER_ERROR);
@@ -298,13 +311,27 @@ std::string quote(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
-      case '\b': out += "\\b"; break;
-      case '\f': out += "\\f"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      case '\b':
+        out += "\\b";
+        break;
+      case '\f':
+        out += "\\f";
+        break;
       default:
         if (static_cast<unsigned char>(c) < 0x20) {
           out += fmt::format("\\u{:04x}", static_cast<unsigned char>(c));
@@ -315,6 +342,35 @@ std::string quote(std::string_view text) {
   }
   out += '"';
   return out;
+}
+
+namespace {
+
+constexpr size_t kExcerptBytes = 200;
+
+// DEL and the C1 control characters, which quote() leaves as they are.
+std::string without_controls(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const utf8::Decoded d = utf8::decode(text);
+    if (d.code_point >= 0x7F && d.code_point <= 0x9F) {
+      out += fmt::format("\\u{:04x}", static_cast<uint32_t>(d.code_point));
+    } else {
+      utf8::append(out, d.code_point);
+    }
+    text.remove_prefix(static_cast<size_t>(d.length));
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string excerpt(const Value& value) {
+  return without_controls(utf8::front(dump(value), kExcerptBytes));
+}
+
+std::string excerpt(std::string_view name) {
+  return without_controls(quote(utf8::front(name, kExcerptBytes)));
 }
 
 namespace {
@@ -359,7 +415,8 @@ std::string python_number(const std::string& text) {
     } else if (exponent + 1 >= n) {
       out += mantissa + std::string(static_cast<size_t>(exponent + 1 - n), '0') + ".0";
     } else {
-      out += mantissa.substr(0, static_cast<size_t>(exponent) + 1) + "." + mantissa.substr(static_cast<size_t>(exponent) + 1);
+      out += mantissa.substr(0, static_cast<size_t>(exponent) + 1) + "." +
+             mantissa.substr(static_cast<size_t>(exponent) + 1);
     }
     return out;
   }
@@ -411,14 +468,24 @@ void write_object(std::string& out, const Object& members, const Style& style, i
 
 void write(std::string& out, const Value& value, const Style& style, int depth) {
   switch (value.kind()) {
-    case Value::Kind::kNull: out += "null"; break;
-    case Value::Kind::kBool: out += value.as_bool() ? "true" : "false"; break;
+    case Value::Kind::kNull:
+      out += "null";
+      break;
+    case Value::Kind::kBool:
+      out += value.as_bool() ? "true" : "false";
+      break;
     case Value::Kind::kNumber:
       out += style.is_python ? python_number(value.number_as_text()) : value.number_as_text();
       break;
-    case Value::Kind::kString: out += quote(value.as_string()); break;
-    case Value::Kind::kArray: write_array(out, value.items(), style, depth); break;
-    case Value::Kind::kObject: write_object(out, value.members(), style, depth); break;
+    case Value::Kind::kString:
+      out += quote(value.as_string());
+      break;
+    case Value::Kind::kArray:
+      write_array(out, value.items(), style, depth);
+      break;
+    case Value::Kind::kObject:
+      write_object(out, value.members(), style, depth);
+      break;
   }
 }
 
@@ -430,7 +497,9 @@ std::string dump_as(const Value& value, const Style& style) {
 
 }  // namespace
 
-std::string dump(const Value& value) { return dump_as(value, {.item_separator = ",", .key_separator = ":"}); }
+std::string dump(const Value& value) {
+  return dump_as(value, {.item_separator = ",", .key_separator = ":"});
+}
 
 std::string dump_pretty(const Value& value) {
   return dump_as(value, {.item_separator = ",", .key_separator = ": ", .is_pretty = true});

@@ -94,4 +94,9 @@ std::string dump_python(const Value& value);
 // A JSON string literal with its quotes; only ", \ and U+0000..U+001F are escaped.
 std::string quote(std::string_view text);
 
+// What a message shows of a stranger's value, or in quotes of a stranger's name: at most 200 bytes of it, and nothing
+// that a terminal takes for a command (U+007F..U+009F are escaped as well).
+std::string excerpt(const Value& value);
+std::string excerpt(std::string_view name);
+
 }  // namespace hadal::json

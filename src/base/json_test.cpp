@@ -67,6 +67,13 @@ TEST(Json, refuses_what_is_not_json_and_names_the_place) {
   }
 }
 
+TEST(Json, excerpts_are_short_and_hold_no_commands_for_a_terminal) {
+  EXPECT_EQ(excerpt("a\x1b[2J\x7f\u009b31m\"\xff"), "\"a\\u001b[2J\\u007f\\u009b31m\\\"\uFFFD\"");
+  EXPECT_EQ(excerpt(std::string(199, 'a') + "é").size(), 201u);
+  EXPECT_EQ(excerpt(parsed("{\"a\":[1,\"\u009b\"]}")), "{\"a\":[1,\"\\u009b\"]}");
+  EXPECT_LE(excerpt(parsed("[" + std::string(500, '1') + "]")).size(), 200u);
+}
+
 TEST(Json, limits_depth_and_length) {
   const std::string deep = std::string(65, '[') + std::string(65, ']');
   EXPECT_EQ(parse(deep, "deep").error().code, ErrorCode::kLimit);

@@ -82,11 +82,11 @@ class [[nodiscard]] Result<void> {
 };
 
 // HADAL_TRY(expr): leaves the function with expr's error, if it has one.
-#define HADAL_TRY(expr)                                               \
-  do {                                                                \
-    if (auto hadal_try_result = (expr); !hadal_try_result.ok()) {     \
-      return std::move(hadal_try_result).error();                     \
-    }                                                                 \
+#define HADAL_TRY(expr)                                           \
+  do {                                                            \
+    if (auto hadal_try_result = (expr); !hadal_try_result.ok()) { \
+      return std::move(hadal_try_result).error();                 \
+    }                                                             \
   } while (false)
 
 #define HADAL_CONCAT_INNER(a, b) a##b

@@ -21,7 +21,9 @@ void pause() {
 #endif
 }
 
-constexpr uint64_t unclaimed(uint64_t ticket) { return ticket & 0xFFFFFFFFu; }
+constexpr uint64_t unclaimed(uint64_t ticket) {
+  return ticket & 0xFFFFFFFFu;
+}
 
 std::vector<int> allowed_processors() {
   cpu_set_t set;
@@ -36,7 +38,9 @@ std::vector<int> allowed_processors() {
 
 }  // namespace
 
-int available_processors() { return std::max(1, static_cast<int>(allowed_processors().size())); }
+int available_processors() {
+  return std::max(1, static_cast<int>(allowed_processors().size()));
+}
 
 ThreadPool::ThreadPool(int n_threads, bool pin) {
   HADAL_CHECK(n_threads >= 1, "threads", n_threads);

@@ -31,7 +31,8 @@ class ThreadPool {
   // thread at a time may call. n_tasks < 2^31.
   template <class Task>
   void run(int64_t n_tasks, const Task& task) {
-    run_erased(n_tasks, [](const void* context, int64_t i) { (*static_cast<const Task*>(context))(i); }, &task);
+    run_erased(
+        n_tasks, [](const void* context, int64_t i) { (*static_cast<const Task*>(context))(i); }, &task);
   }
 
   // Calls body(begin, end) for slices of [0, n) whose borders are multiples of `grain`.

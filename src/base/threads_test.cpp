@@ -23,7 +23,8 @@ TEST(ThreadPool, many_short_calls_see_the_results_of_the_calls_before) {
   ThreadPool pool(4);
   std::vector<int64_t> values(64, 0);
   for (int64_t round = 0; round < 20000; ++round) {
-    pool.run(64, [&](int64_t i) { values[static_cast<size_t>(i)] += values[static_cast<size_t>(63 - i)] == -1 ? 0 : 1; });
+    pool.run(64,
+             [&](int64_t i) { values[static_cast<size_t>(i)] += values[static_cast<size_t>(63 - i)] == -1 ? 0 : 1; });
   }
   for (const int64_t v : values) EXPECT_EQ(v, 20000);
 }

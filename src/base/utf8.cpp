@@ -6,8 +6,8 @@ namespace hadal::utf8 {
 namespace {
 
 struct Lead {
-  int length;          // of the whole sequence; 0 when the byte cannot begin one
-  unsigned char low;   // range of the second byte (Unicode 15, table 3-7)
+  int length;         // of the whole sequence; 0 when the byte cannot begin one
+  unsigned char low;  // range of the second byte (Unicode 15, table 3-7)
   unsigned char high;
 };
 
@@ -47,7 +47,8 @@ Decoded decode(std::string_view text) {
   const int n = matching_bytes(text, l);
   if (n < l.length) return {kReplacement, n, false};
   char32_t code_point = first & (0xFFu >> (l.length + 1));
-  for (int i = 1; i < n; ++i) code_point = (code_point << 6) | (static_cast<unsigned char>(text[static_cast<size_t>(i)]) & 0x3Fu);
+  for (int i = 1; i < n; ++i)
+    code_point = (code_point << 6) | (static_cast<unsigned char>(text[static_cast<size_t>(i)]) & 0x3Fu);
   return {code_point, n, true};
 }
 
@@ -70,7 +71,9 @@ void append(std::string& out, char32_t c) {
   }
 }
 
-bool is_valid(std::string_view text) { return simdjson::validate_utf8(text.data(), text.size()); }
+bool is_valid(std::string_view text) {
+  return simdjson::validate_utf8(text.data(), text.size());
+}
 
 size_t incomplete_suffix(std::string_view text) {
   // A sequence is at most 4 bytes: look for its lead in the last three.

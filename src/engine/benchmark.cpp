@@ -124,7 +124,8 @@ class Runner {
     for (int64_t i = 0; i < n_submissions; ++i) {
       for (size_t s = 0; s < ids.size(); ++s) {
         const auto sequence = static_cast<int64_t>(s) + 1;
-        HADAL_TRY(engine_.submit(ids[s], tokens_from(sequence, row.depth + i, tokens_each, vocab_size()), LogitsWanted::kLast));
+        HADAL_TRY(engine_.submit(ids[s], tokens_from(sequence, row.depth + i, tokens_each, vocab_size()),
+                                 LogitsWanted::kLast));
       }
       while (engine_.pending(ids.back()) > 0) HADAL_TRY(step(ids, observer, on_step));
     }
@@ -228,7 +229,8 @@ Result<void> bench_threads(const std::shared_ptr<const LoadedModel>& model, cons
   EngineOptions engine_options = options.engine;
   const int64_t depth_max = largest(options.depths, 0);
   engine_options.n_threads = threads;
-  engine_options.context_tokens = depth_max + largest(options.prefill_tokens, std::max<int64_t>(1, options.decode_tokens));
+  engine_options.context_tokens =
+      depth_max + largest(options.prefill_tokens, std::max<int64_t>(1, options.decode_tokens));
   // And the base that they are forks of.
   engine_options.sequences = (options.decode_tokens == 0 ? 1 : largest(options.batches, 1)) + (depth_max > 0 ? 1 : 0);
   HADAL_ASSIGN(Engine engine, Engine::create(model, engine_options));
@@ -281,7 +283,9 @@ double BenchRow::seconds_median() const {
   return sorted.size() % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-std::string_view phase_name(BenchRow::Phase phase) { return phase == BenchRow::Phase::kPrefill ? "prefill" : "decode"; }
+std::string_view phase_name(BenchRow::Phase phase) {
+  return phase == BenchRow::Phase::kPrefill ? "prefill" : "decode";
+}
 
 Result<BenchReport> run_benchmark(const std::shared_ptr<const LoadedModel>& model, const BenchOptions& options,
                                   const BenchHooks& hooks) {

@@ -22,8 +22,8 @@ namespace hadal {
 struct BenchOptions {
   EngineOptions engine;  // threads, context and sequences are set by the benchmark
   std::vector<int64_t> prefill_tokens = {128, 512};
-  int64_t decode_tokens = 64;  // of each sequence; 0: no decode rows
-  std::vector<int64_t> depths = {0};  // tokens that are there before the clock starts
+  int64_t decode_tokens = 64;          // of each sequence; 0: no decode rows
+  std::vector<int64_t> depths = {0};   // tokens that are there before the clock starts
   std::vector<int64_t> batches = {1};  // sequences that decode together
   std::vector<int> threads = {0};      // 0: one per processor
   int64_t repeat = 3;
@@ -44,7 +44,7 @@ struct BenchRow {
   std::vector<double> seconds;  // per round
   double bytes_per_token = 0;   // that must be read, see plan/step_cost.h
   double flops_per_token = 0;
-  double experts_per_step = 0;  // different (layer, expert) pairs
+  double experts_per_step = 0;   // different (layer, expert) pairs
   double limit_bytes_per_s = 0;  // reading from memory with these threads, measured between the rounds
   double peak_flops = 0;         // of the mode's arithmetic, likewise
   uint64_t peak_rss_bytes = 0;
@@ -59,12 +59,12 @@ struct BenchRow {
 
 struct BenchReport {
   std::vector<BenchRow> rows;
-  double load_s = 0;      // touching every mapped weight once, before anything is timed
-  bool is_warm = true;    // false: the weights do not fit into memory, so they were not touched
+  double load_s = 0;    // touching every mapped weight once, before anything is timed
+  bool is_warm = true;  // false: the weights do not fit into memory, so they were not touched
 };
 
 struct BenchHooks {
-  std::function<double()> now_s;                                // seconds of a clock that does not go back
+  std::function<double()> now_s;  // seconds of a clock that does not go back
   std::function<void(std::string_view what, int64_t done, int64_t of)> progress;
 };
 

@@ -54,9 +54,9 @@ TEST(BenchmarkSlow, there_is_a_row_for_every_length_depth_batch_and_thread_count
     rows.push_back(std::string(phase_name(row.phase)) + " " + std::to_string(row.tokens) + " at " +
                    std::to_string(row.depth) + " x " + std::to_string(row.batch));
   }
-  EXPECT_THAT(rows, ElementsAreArray({"prefill 4 at 0 x 1", "prefill 8 at 0 x 1", "decode 3 at 0 x 1", "decode 3 at 0 x 2",
-                                      "prefill 4 at 16 x 1", "prefill 8 at 16 x 1", "decode 3 at 16 x 1",
-                                      "decode 3 at 16 x 2"}));
+  EXPECT_THAT(rows, ElementsAreArray({"prefill 4 at 0 x 1", "prefill 8 at 0 x 1", "decode 3 at 0 x 1",
+                                      "decode 3 at 0 x 2", "prefill 4 at 16 x 1", "prefill 8 at 16 x 1",
+                                      "decode 3 at 16 x 1", "decode 3 at 16 x 2"}));
 }
 
 TEST(BenchmarkSlow, only_steps_are_timed) {
@@ -120,7 +120,11 @@ TEST(Benchmark, numbers_out_of_range_are_refused_by_name) {
   const Case cases[] = {
       {[](BenchOptions& o) { o.batches = {0}; }, "--batch"},
       {[](BenchOptions& o) { o.batches = {kBenchBatchMax + 1}; }, "--batch"},
-      {[](BenchOptions& o) { o.engine.chunk_tokens = 4; o.batches = {5}; }, "--batch"},
+      {[](BenchOptions& o) {
+         o.engine.chunk_tokens = 4;
+         o.batches = {5};
+       },
+       "--batch"},
       {[](BenchOptions& o) { o.prefill_tokens = {0}; }, "--prefill"},
       {[](BenchOptions& o) { o.depths = {-1}; }, "--depth"},
       {[](BenchOptions& o) { o.decode_tokens = -1; }, "--decode"},

@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 
+#include "base/format.h"
 #include "engine/logits.h"
 #include "formats/safetensors.h"
 
@@ -16,15 +17,15 @@ namespace {
 
 // From the fixtures' README, section 4 and 5, and v4-tiny's: an engine with float activations.
 constexpr double kTolerance = 1e-3;
-constexpr double kRoundedTolerance = 2e-3;      // act_* sets
-constexpr double kShareWithoutMargins = 0.98;   // positions within the tolerance where choices may be close
-constexpr double kShareRounded = 0.90;          // a rounding may flip
+constexpr double kRoundedTolerance = 2e-3;     // act_* sets
+constexpr double kShareWithoutMargins = 0.98;  // positions within the tolerance where choices may be close
+constexpr double kShareRounded = 0.90;         // a rounding may flip
 constexpr double kNllShareWithoutMargins = 1e-3;
 constexpr double kNllShareRounded = 5e-3;
-constexpr double kNllShareFast = 2e-2;          // BF16 activations leave the goldens: compare the sum
-constexpr double kRouteMargin = 1e-3;           // the prompt was searched for safe margins if its gaps are above
+constexpr double kNllShareFast = 2e-2;  // BF16 activations leave the goldens: compare the sum
+constexpr double kRouteMargin = 1e-3;   // the prompt was searched for safe margins if its gaps are above
 constexpr double kIndexMargin = 5e-4;
-constexpr double kGreedyMargin = 2e-2;          // a closer greedy step may go either way
+constexpr double kGreedyMargin = 2e-2;  // a closer greedy step may go either way
 
 using Golden = std::map<std::string, const StoredTensor*, std::less<>>;
 
@@ -39,6 +40,86 @@ int64_t dimension(const Golden& golden, const std::string& name, size_t axis) {
   const auto found = golden.find(name);
   return found == golden.end() || axis >= found->second->shape.size() ? 0 : found->second->shape[axis];
 }
+
+// What a golden tensor must look like before its numbers are used: the file may be anybody's.
+class GoldenChecker {
+ public:
+  GoldenChecker(const Golden& golden, const ModelDescription& description) : golden_(golden), d_(description) {}
+
+  Result<void> check(const std::string& prompt) const {
+    const auto V = d_.vocab_size;
+    const auto L = static_cast<int64_t>(d_.layers.size());
+    const int64_t T = dimension(golden_, prompt + ".ids", 0);
+    HADAL_TRY(check_numbers(prompt + ".ids", {T}, V, true));
+    if (T < 2) return wrong(prompt + ".ids", "at least 2 tokens", fmt::format("{}", T));
+    HADAL_TRY(check_shape(prompt + ".nll", DType::kF32, {T - 1}, true));
+    HADAL_TRY(check_numbers(prompt + ".greedy", {dimension(golden_, prompt + ".greedy", 0)}, V, false));
+    HADAL_TRY(check_rows(prompt, ".logits_pos", T, {{".logits", {-1, V}}}));
+    HADAL_TRY(check_rows(prompt, ".mtp_pos", T - 1, {{".mtp_logits", {-1, V}}}));
+    HADAL_TRY(check_rows(
+        prompt, ".stream_pos", T,
+        {{".streams", {L, -1, d_.hc_mult, d_.hidden}}, {".expert_weights", {L, -1, d_.n_experts_per_token}}}));
+    HADAL_TRY(check_numbers(prompt + ".experts", {L, T, d_.n_experts_per_token}, d_.n_routed_experts, false));
+    for (int64_t l = 0; l < L; ++l) {
+      HADAL_TRY(check_rows(prompt, ".index_pos", T, {{fmt::format(".index.L{}", l), {-1, d_.index_topk}}}));
+      const std::string scores = fmt::format("{}.index_scores_last.L{}", prompt, l);
+      HADAL_TRY(check_shape(scores, DType::kF32, {dimension(golden_, scores, 0)}, false));
+    }
+    return {};
+  }
+
+ private:
+  struct Dependent {
+    std::string suffix;
+    std::vector<int64_t> shape;  // -1: as many as there are positions
+  };
+
+  static Error wrong(const std::string& name, std::string want, std::string found) {
+    return Error{.code = ErrorCode::kCorrupt,
+                 .what = "a golden tensor does not fit the model",
+                 .in = fmt::format("goldens.safetensors: \"{}\"", name),
+                 .want = std::move(want),
+                 .found = std::move(found),
+                 .hint = "the goldens belong to another model or are damaged"};
+  }
+
+  Result<void> check_shape(const std::string& name, DType dtype, const std::vector<int64_t>& shape,
+                           bool is_needed) const {
+    const auto found = golden_.find(name);
+    if (found == golden_.end()) return is_needed ? Result<void>(wrong(name, "a tensor", "none")) : Result<void>();
+    const StoredTensor& tensor = *found->second;
+    if (tensor.dtype == dtype && tensor.shape == shape) return {};
+    return wrong(name, fmt::format("{} {}", dtype_name(dtype), format_shape(shape)),
+                 fmt::format("{} {}", dtype_name(tensor.dtype), format_shape(tensor.shape)));
+  }
+
+  // Integers in [0, limit); index entries may be -1 and are checked where they are read.
+  Result<void> check_numbers(const std::string& name, const std::vector<int64_t>& shape, int64_t limit,
+                             bool is_needed) const {
+    HADAL_TRY(check_shape(name, DType::kI32, shape, is_needed));
+    for (const int32_t v : numbers<int32_t>(golden_, name)) {
+      if (v < 0 || v >= limit) return wrong(name, fmt::format("0 to {}", limit - 1), fmt::format("{}", v));
+    }
+    return {};
+  }
+
+  // Positions below T, and the tensors that have a row for each of them.
+  Result<void> check_rows(const std::string& prompt, const std::string& positions, int64_t T,
+                          const std::vector<Dependent>& dependents) const {
+    const int64_t n = dimension(golden_, prompt + positions, 0);
+    HADAL_TRY(check_numbers(prompt + positions, {n}, T, false));
+    for (const Dependent& dependent : dependents) {
+      std::vector<int64_t> shape = dependent.shape;
+      std::replace(shape.begin(), shape.end(), int64_t{-1}, n);
+      const DType dtype = dependent.suffix.find(".index.") == 0 ? DType::kI32 : DType::kF32;
+      HADAL_TRY(check_shape(prompt + dependent.suffix, dtype, shape, false));
+    }
+    return {};
+  }
+
+  const Golden& golden_;
+  const ModelDescription& d_;
+};
 
 // Collects the differences of one tensor, position by position.
 class Differences {
@@ -70,7 +151,8 @@ class Differences {
     row_.share_within = n_positions_ == 0 ? 0 : static_cast<double>(n_within_) / static_cast<double>(n_positions_);
     row_.pass = row_.share_within >= share_needed;
     if (row_.worst_abs > 0) row_.note = "worst at " + worst_at_;
-    if (share_needed < 1) row_.note += fmt::format("{}{:.0f} % must hold", row_.note.empty() ? "" : ", ", share_needed * 100);
+    if (share_needed < 1)
+      row_.note += fmt::format("{}{:.0f} % must hold", row_.note.empty() ? "" : ", ", share_needed * 100);
     if (n_positions_ == 0) row_.note = "nothing was compared";
     return row_;
   }
@@ -134,7 +216,8 @@ class PromptComparison final : public StepObserver {
       golden_nll_sum_ += static_cast<double>(nll_[p]);
       nll_rows_.add(fmt::format("position {}", position), {&nll, 1}, nll_.subspan(p, 1));
     }
-    if (position + 1 >= static_cast<int64_t>(ids_.size())) std::copy(logits.begin(), logits.end(), last_logits_.begin());
+    if (position + 1 >= static_cast<int64_t>(ids_.size()))
+      std::copy(logits.begin(), logits.end(), last_logits_.begin());
     const auto found = logits_row_.find(position);
     if (found == logits_row_.end()) return;
     const std::span<const float> golden = row_of(prompt_ + ".logits", found->second, logits.size());
@@ -159,7 +242,8 @@ class PromptComparison final : public StepObserver {
     }
   }
 
-  void experts(size_t, size_t layer, int64_t first_position, int64_t T, const int32_t* experts, const float* weights) override {
+  void experts(size_t, size_t layer, int64_t first_position, int64_t T, const int32_t* experts,
+               const float* weights) override {
     const std::string name = prompt_ + ".experts";
     if (golden_.find(name) == golden_.end() || layer >= description_.layers.size()) return;
     const auto K = static_cast<size_t>(description_.n_experts_per_token);
@@ -179,14 +263,16 @@ class PromptComparison final : public StepObserver {
           row_of(prompt_ + ".expert_weights", layer * stream_row_.size() + found->second, K);
       std::vector<float> ordered(K);
       for (size_t i = 0; i < K; ++i) {
-        const int32_t* at = std::find(experts + t * static_cast<int64_t>(K), experts + (t + 1) * static_cast<int64_t>(K), golden[i]);
+        const int32_t* at =
+            std::find(experts + t * static_cast<int64_t>(K), experts + (t + 1) * static_cast<int64_t>(K), golden[i]);
         ordered[i] = weights[at - experts];
       }
       expert_weights_.add(where, ordered, golden_weights);
     }
   }
 
-  void index(size_t, size_t layer, int64_t position, std::span<const int32_t> chosen, std::span<const float> scores) override {
+  void index(size_t, size_t layer, int64_t position, std::span<const int32_t> chosen,
+             std::span<const float> scores) override {
     const std::string name = fmt::format("{}.index.L{}", prompt_, layer);
     const auto found = index_row_.find(position);
     if (found == index_row_.end() || golden_.find(name) == golden_.end()) return;
@@ -206,9 +292,9 @@ class PromptComparison final : public StepObserver {
   }
 
   struct Needs {
-    double share = 1;       // of positions within the tolerance
-    double nll_share = 1;   // of the sum; 1: not asked for
-    bool sums_only = false; // nothing but the sum is judged
+    double share = 1;        // of positions within the tolerance
+    double nll_share = 1;    // of the sum; 1: not asked for
+    bool sums_only = false;  // nothing but the sum is judged
   };
 
   void finish(const Needs& needs, CompareReport& report) {
@@ -315,17 +401,16 @@ struct Run {
   Result<void> compare(const std::string& prompt, CompareReport& report, Totals& totals) const {
     const bool rounded = is_act(prompt);
     // act_kv rounds only what is stored; act_full also the activations of quantised linears.
-    const NumericMode mode = !rounded                  ? options.mode
-                             : prompt == "act_kv"      ? NumericMode::kExact
-                                                       : NumericMode::kPublished;
+    const NumericMode mode = !rounded             ? options.mode
+                             : prompt == "act_kv" ? NumericMode::kExact
+                                                  : NumericMode::kPublished;
     const ModelDescription& description = model.description;
     PromptComparison comparison(description, golden, prompt, rounded ? kRoundedTolerance : kTolerance,
                                 mode != NumericMode::kFast);
     const std::span<const int32_t> greedy = numbers<int32_t>(golden, prompt + ".greedy");
     const auto tokens = static_cast<int64_t>(comparison.ids().size());
     const int64_t context = std::min(description.context_tokens_max, tokens + static_cast<int64_t>(greedy.size()) + 1);
-    StateOptions state_options =
-        default_state_options(description, rounded ? NumericMode::kPublished : options.mode);
+    StateOptions state_options = default_state_options(description, rounded ? NumericMode::kPublished : options.mode);
     state_options.mtp = !description.mtp_layers.empty();
     HADAL_ASSIGN(StateLayout layout, StateLayout::create(description, model.identity, mode, state_options));
     const ForwardOptions forward{.mode = mode,
@@ -422,7 +507,8 @@ Result<CompareReport> compare_with_goldens(const std::shared_ptr<const LoadedMod
   for (const StoredTensor& tensor : file.tensors) {
     golden[std::string(tensor.name)] = &tensor;
     const size_t dot = tensor.name.find(".ids");
-    if (dot != std::string_view::npos && dot + 4 == tensor.name.size()) prompts.insert(std::string(tensor.name.substr(0, dot)));
+    if (dot != std::string_view::npos && dot + 4 == tensor.name.size())
+      prompts.insert(std::string(tensor.name.substr(0, dot)));
   }
   CpuDevice device({.n_threads = options.engine.n_threads,
                     .pin = options.engine.pin,
@@ -446,6 +532,7 @@ Result<CompareReport> compare_with_goldens(const std::shared_ptr<const LoadedMod
   Totals totals;
   for (size_t i = 0; i < chosen.size(); ++i) {
     progress(static_cast<int64_t>(i), static_cast<int64_t>(chosen.size()));
+    HADAL_TRY(GoldenChecker(golden, model->description).check(chosen[i]));
     HADAL_TRY(run.compare(chosen[i], report, totals));
   }
   report.kl_mean = totals.kl_n == 0 ? 0 : totals.kl_sum / static_cast<double>(totals.kl_n);

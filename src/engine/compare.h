@@ -15,29 +15,29 @@
 namespace hadal {
 
 struct CompareRow {
-  std::string prompt;    // "p1"
-  std::string what;      // "logits", "streams", "experts", ...
-  int64_t n = 0;         // numbers or sets compared
+  std::string prompt;  // "p1"
+  std::string what;    // "logits", "streams", "experts", ...
+  int64_t n = 0;       // numbers or sets compared
   double worst_abs = 0;
-  double worst_rel = 0;  // against the largest golden number of the row's vector
+  double worst_rel = 0;     // against the largest golden number of the row's vector
   double share_within = 1;  // of positions (or sets) within the tolerance
   double tolerance = 0;
   bool pass = true;
-  std::string note;      // where it is worst, or which rule was used
+  std::string note;  // where it is worst, or which rule was used
 };
 
 struct CompareReport {
   std::vector<CompareRow> rows = {};
   bool pass = true;
-  double worst_abs = 0;     // of logits
+  double worst_abs = 0;  // of logits
   double worst_rel = 0;
-  double kl_mean = 0;       // of the golden's distribution against ours, over all logits rows, in nats
-  bool greedy_equal = true; // up to the first step whose margin is below the tolerance
+  double kl_mean = 0;        // of the golden's distribution against ours, over all logits rows, in nats
+  bool greedy_equal = true;  // up to the first step whose margin is below the tolerance
 };
 
 struct CompareOptions {
   NumericMode mode = NumericMode::kExact;
-  EngineOptions engine = {};       // threads and levels; mode and context are set by the comparison
+  EngineOptions engine = {};              // threads and levels; mode and context are set by the comparison
   std::vector<std::string> prompts = {};  // empty: all that belong to the mode
 };
 

@@ -28,8 +28,9 @@ void look_at_processor(const HostFacts& host, Findings& found) {
     found.push_back({"this processor has no AVX-512 with BF16: long prompts take more than twice the time", kVirtual});
   }
   if (host.processors_usable < host.processors_online) {
-    found.push_back({fmt::format("only {} of {} processors may be used", host.processors_usable, host.processors_online),
-                     "look at taskset, the container's cpuset or the scheduler's allocation"});
+    found.push_back(
+        {fmt::format("only {} of {} processors may be used", host.processors_usable, host.processors_online),
+         "look at taskset, the container's cpuset or the scheduler's allocation"});
   }
   if (host.has_smt && host.cores > 0) {
     found.push_back({fmt::format("{} processors share {} cores: a second thread on a core rarely helps",
@@ -37,24 +38,29 @@ void look_at_processor(const HostFacts& host, Findings& found) {
                      fmt::format("try --threads {} --pin, and compare with `hadal bench --threads`", host.cores)});
   }
   if (host.numa_nodes > 1) {
-    found.push_back({fmt::format("{} memory nodes: weights that lie on one of them are read at its speed alone", host.numa_nodes),
-                     "start as: numactl --interleave=all hadal ..."});
+    found.push_back(
+        {fmt::format("{} memory nodes: weights that lie on one of them are read at its speed alone", host.numa_nodes),
+         "start as: numactl --interleave=all hadal ..."});
   }
 }
 
 void look_at_memory(const Examination& e, Findings& found) {
   const HostMemory& memory = e.host.memory;
   if (e.model_bytes > memory.available_bytes && memory.available_bytes > 0) {
-    found.push_back({fmt::format("the model is {}, but only {} of memory are available: weights will be read from disk all the time",
-                                 format_bytes(e.model_bytes), format_bytes(memory.available_bytes)),
-                     "close other programs, choose a smaller model, or add memory; `hadal plan MODEL` has the details"});
+    found.push_back(
+        {fmt::format(
+             "the model is {}, but only {} of memory are available: weights will be read from disk all the time",
+             format_bytes(e.model_bytes), format_bytes(memory.available_bytes)),
+         "close other programs, choose a smaller model, or add memory; `hadal plan MODEL` has the details"});
   }
   if (e.read_bytes_per_s > 0 && e.read_bytes_per_s < kSlowMemoryBytesPerS) {
-    found.push_back({fmt::format("memory is read at {:.1f} GB/s, and decoding is bound by that", e.read_bytes_per_s / kGiga),
-                     "fill all memory channels; stop what else uses the memory, then run this again"});
+    found.push_back(
+        {fmt::format("memory is read at {:.1f} GB/s, and decoding is bound by that", e.read_bytes_per_s / kGiga),
+         "fill all memory channels; stop what else uses the memory, then run this again"});
   }
   if (e.read_bytes_per_s == 0) {
-    found.push_back({"there was not enough memory to measure its bandwidth", "close other programs, then run this again"});
+    found.push_back(
+        {"there was not enough memory to measure its bandwidth", "close other programs, then run this again"});
   }
   if (e.host.huge_pages == "never") {
     found.push_back({"huge pages are off: kernels wait for address translation",
@@ -73,8 +79,9 @@ void look_at_disk(const Examination& e, Findings& found) {
 
 void look_at_limits(const HostFacts& host, Findings& found) {
   if (host.open_files_max > 0 && host.open_files_max < kOpenFilesMin) {
-    found.push_back({fmt::format("only {} files may be open at a time: models of many shards will not load", host.open_files_max),
-                     fmt::format("ulimit -n {}", kOpenFilesMin)});
+    found.push_back(
+        {fmt::format("only {} files may be open at a time: models of many shards will not load", host.open_files_max),
+         fmt::format("ulimit -n {}", kOpenFilesMin)});
   }
 }
 
@@ -83,9 +90,13 @@ std::string limit_text(uint64_t limit, bool is_bytes) {
   return is_bytes ? format_bytes(limit) : format_count(limit);
 }
 
-json::Value number(uint64_t value) { return json::Value::number(static_cast<int64_t>(value)); }
+json::Value number(uint64_t value) {
+  return json::Value::number(static_cast<int64_t>(value));
+}
 
-json::Value limit_value(uint64_t limit) { return limit == HostFacts::kUnlimited ? json::Value() : number(limit); }
+json::Value limit_value(uint64_t limit) {
+  return limit == HostFacts::kUnlimited ? json::Value() : number(limit);
+}
 
 }  // namespace
 
@@ -105,12 +116,15 @@ std::string examination_text(const Examination& e) {
     text += fmt::format("{:<12} {}\n", what, value);
   };
   line("processor", host.cpu_name.empty() ? "not known" : host.cpu_name);
-  line("features", host.cpu_features.empty() ? "none of those that kernels use" : fmt::format("{}", fmt::join(host.cpu_features, " ")));
+  line("features", host.cpu_features.empty() ? "none of those that kernels use"
+                                             : fmt::format("{}", fmt::join(host.cpu_features, " ")));
   line("kernels", std::string(cpu_level_name(host.level)));
-  line("cores", fmt::format("{}, {} processors{}, {} usable, {} memory node{}", host.cores > 0 ? std::to_string(host.cores) : "?",
-                            host.processors_online, host.has_smt ? " (SMT)" : "", host.processors_usable, host.numa_nodes,
+  line("cores", fmt::format("{}, {} processors{}, {} usable, {} memory node{}",
+                            host.cores > 0 ? std::to_string(host.cores) : "?", host.processors_online,
+                            host.has_smt ? " (SMT)" : "", host.processors_usable, host.numa_nodes,
                             host.numa_nodes == 1 ? "" : "s"));
-  line("memory", fmt::format("{}, {} available", format_bytes(host.memory.total_bytes), format_bytes(host.memory.available_bytes)));
+  line("memory", fmt::format("{}, {} available", format_bytes(host.memory.total_bytes),
+                             format_bytes(host.memory.available_bytes)));
   line("bandwidth", e.read_bytes_per_s > 0
                         ? fmt::format("{:.1f} GB/s read by {} threads", e.read_bytes_per_s / kGiga, e.n_threads)
                         : "not measured");
@@ -119,8 +133,9 @@ std::string examination_text(const Examination& e) {
   line("limits", fmt::format("{} open files, {} of locked memory", limit_text(host.open_files_max, false),
                              limit_text(host.locked_bytes_max, true)));
   if (e.disk) {
-    line("disk", fmt::format("{:.2f} GB/s{} ({} of {})", e.disk->bytes_per_s() / kGiga,
-                             e.disk->is_direct ? "" : ", perhaps from the cache", format_bytes(e.disk->bytes), e.disk->file));
+    line("disk",
+         fmt::format("{:.2f} GB/s{} ({} of {})", e.disk->bytes_per_s() / kGiga,
+                     e.disk->is_direct ? "" : ", perhaps from the cache", format_bytes(e.disk->bytes), e.disk->file));
   }
   line("GPUs", "none used by this build");
   const std::vector<Finding> found = findings(e);

@@ -1,4 +1,5 @@
-// Is this machine set up well for a model? Facts and measurements in, advice out: what will be slow, and how to mend it.
+// Is this machine set up well for a model? Facts and measurements in, advice out: what will be slow, and how to mend
+// it.
 //
 // Pure: the caller measures. Nothing here changes a setting.
 #pragma once

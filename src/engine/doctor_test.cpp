@@ -50,7 +50,11 @@ TEST(Doctor, each_thing_that_is_slow_is_named_with_what_to_do) {
       {[](Examination& e) { e.host.level = CpuLevel::kPortable; }, "no AVX2"},
       {[](Examination& e) { e.host.level = CpuLevel::kAvx2; }, "no AVX-512"},
       {[](Examination& e) { e.host.processors_usable = 4; }, "only 4 of 16 processors"},
-      {[](Examination& e) { e.host.has_smt = true; e.host.cores = 8; }, "--threads 8"},
+      {[](Examination& e) {
+         e.host.has_smt = true;
+         e.host.cores = 8;
+       },
+       "--threads 8"},
       {[](Examination& e) { e.host.numa_nodes = 2; }, "numactl --interleave=all"},
       {[](Examination& e) { e.model_bytes = uint64_t{149} << 30; }, "the model is 149.0 GiB, but only 60.0 GiB"},
       {[](Examination& e) { e.read_bytes_per_s = 9e9; }, "9.0 GB/s"},

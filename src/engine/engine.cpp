@@ -26,7 +26,8 @@ struct Sequence {
 
   SequenceState state;
   std::deque<int32_t> queue;
-  // Of the queued tokens: logits of all, or of the last, or none. A later submission's wish counts from its first token.
+  // Of the queued tokens: logits of all, or of the last, or none. A later submission's wish counts from its first
+  // token.
   std::deque<bool> wants_logits;
   int64_t prompt_border = 0;  // last page border of the last submission of more than one token
   bool is_broken = false;
@@ -77,20 +78,21 @@ Plan plan_of(const LoadedModel& model, const EngineOptions& options, const State
   // The heap is what it is, but two of its parts have rows of their own.
   const uint64_t anonymous_bytes = resident_anonymous_bytes();
   const uint64_t heap_bytes = anonymous_bytes - std::min(anonymous_bytes, tokenizer_bytes + owned_bytes);
-  return make_plan({.program_bytes = model.program_file_bytes + kCodeTouchedBytes + heap_bytes,
-                    .n_threads = options.n_threads,
-                    .expert_bytes = weights.experts,
-                    .other_weight_bytes = weights.others + model.widened_source_bytes,
-                    .owned_weight_bytes = owned_bytes,
-                    .tokenizer_bytes = tokenizer_bytes,
-                    .tokenizer_file_bytes = model.tokenizer_file_bytes,
-                    .workspace_bytes =
-                        ForwardPass::workspace_bytes(model.description, forward_options(options), options.n_threads),
-                    .state_bytes = layout.state_bytes(options.context_tokens,
-                                                      options.context_tokens / options.checkpoint_spacing_tokens + static_cast<int64_t>(kRecentCheckpoints)),
-                    .context_tokens = options.context_tokens,
-                    .sequences = options.sequences,
-                    .available_bytes = host.available_bytes});
+  return make_plan(
+      {.program_bytes = model.program_file_bytes + kCodeTouchedBytes + heap_bytes,
+       .n_threads = options.n_threads,
+       .expert_bytes = weights.experts,
+       .other_weight_bytes = weights.others + model.widened_source_bytes,
+       .owned_weight_bytes = owned_bytes,
+       .tokenizer_bytes = tokenizer_bytes,
+       .tokenizer_file_bytes = model.tokenizer_file_bytes,
+       .workspace_bytes = ForwardPass::workspace_bytes(model.description, forward_options(options), options.n_threads),
+       .state_bytes =
+           layout.state_bytes(options.context_tokens, options.context_tokens / options.checkpoint_spacing_tokens +
+                                                          static_cast<int64_t>(kRecentCheckpoints)),
+       .context_tokens = options.context_tokens,
+       .sequences = options.sequences,
+       .available_bytes = host.available_bytes});
 }
 
 // Hands a pass's results on under the ids of the engine.
@@ -181,10 +183,10 @@ Result<Engine> Engine::create(std::shared_ptr<const LoadedModel> model, const En
   impl->layout = std::make_shared<const StateLayout>(std::move(layout));
   impl->plan = plan_of(*model, impl->options, *impl->layout);
   if (impl->options.check_memory) HADAL_TRY(check_plan(impl->plan));
-  impl->device = std::make_unique<CpuDevice>(
-      CpuDevice::Options{.n_threads = impl->options.n_threads,
-                         .pin = impl->options.pin,
-                         .level = impl->options.cpu_level.value_or(detected_cpu_level())});
+  impl->device =
+      std::make_unique<CpuDevice>(CpuDevice::Options{.n_threads = impl->options.n_threads,
+                                                     .pin = impl->options.pin,
+                                                     .level = impl->options.cpu_level.value_or(detected_cpu_level())});
   HADAL_ASSIGN(ForwardPass pass, ForwardPass::create(*impl->device, model->description, model->weights.weights(),
                                                      forward_options(impl->options)));
   impl->pass = std::move(pass);
@@ -192,18 +194,30 @@ Result<Engine> Engine::create(std::shared_ptr<const LoadedModel> model, const En
   return Engine(std::move(impl));
 }
 
-const LoadedModel& Engine::model() const { return *impl_->model; }
-const EngineOptions& Engine::options() const { return impl_->options; }
-const Plan& Engine::plan() const { return impl_->plan; }
-const StateLayout& Engine::layout() const { return *impl_->layout; }
-CpuDevice& Engine::device() { return *impl_->device; }
+const LoadedModel& Engine::model() const {
+  return *impl_->model;
+}
+const EngineOptions& Engine::options() const {
+  return impl_->options;
+}
+const Plan& Engine::plan() const {
+  return impl_->plan;
+}
+const StateLayout& Engine::layout() const {
+  return *impl_->layout;
+}
+CpuDevice& Engine::device() {
+  return *impl_->device;
+}
 
 Result<SequenceId> Engine::open() {
   HADAL_ASSIGN(SequenceState state, SequenceState::create(impl_->layout));
   return impl_->add(std::move(state));
 }
 
-void Engine::close(SequenceId id) { impl_->sequences.erase(id); }
+void Engine::close(SequenceId id) {
+  impl_->sequences.erase(id);
+}
 
 Result<void> Engine::submit(SequenceId id, std::span<const int32_t> ids, LogitsWanted wanted) {
   Sequence& sequence = impl_->at(id);
@@ -220,7 +234,8 @@ Result<void> Engine::submit(SequenceId id, std::span<const int32_t> ids, LogitsW
   for (size_t i = 0; i < ids.size(); ++i) {
     HADAL_CHECK(ids[i] >= 0 && ids[i] < impl_->model->description.vocab_size, "token id", ids[i]);
     sequence.queue.push_back(ids[i]);
-    sequence.wants_logits.push_back(wanted == LogitsWanted::kAll || (wanted == LogitsWanted::kLast && i + 1 == ids.size()));
+    sequence.wants_logits.push_back(wanted == LogitsWanted::kAll ||
+                                    (wanted == LogitsWanted::kLast && i + 1 == ids.size()));
   }
   const int64_t page_tokens = impl_->layout->page_tokens;
   if (ids.size() > 1) sequence.prompt_border = after / page_tokens * page_tokens;
@@ -253,7 +268,8 @@ Result<bool> Engine::step(EngineObserver& observer) {
 
   std::vector<SequenceStep> steps;
   for (size_t s = 0; s < ids.size(); ++s) {
-    steps.push_back({.state = &impl_->at(ids[s]).state, .ids = tokens[s], .logits_at = logits_at[s], .mtp_logits_at = {}});
+    steps.push_back(
+        {.state = &impl_->at(ids[s]).state, .ids = tokens[s], .logits_at = logits_at[s], .mtp_logits_at = {}});
   }
   Forwarding forwarding(observer, ids, impl_->model->description.n_experts_per_token);
   const Result<void> result = impl_->pass->run(steps, forwarding);
@@ -277,10 +293,18 @@ Result<void> Engine::run(EngineObserver& observer) {
   }
 }
 
-int64_t Engine::length(SequenceId id) const { return impl_->at(id).state.length(); }
-int64_t Engine::pending(SequenceId id) const { return impl_->at(id).queued(); }
-std::vector<int32_t> Engine::tokens(SequenceId id) const { return impl_->at(id).state.tokens(); }
-uint64_t Engine::state_bytes(SequenceId id) const { return impl_->at(id).state.memory_bytes(); }
+int64_t Engine::length(SequenceId id) const {
+  return impl_->at(id).state.length();
+}
+int64_t Engine::pending(SequenceId id) const {
+  return impl_->at(id).queued();
+}
+std::vector<int32_t> Engine::tokens(SequenceId id) const {
+  return impl_->at(id).state.tokens();
+}
+uint64_t Engine::state_bytes(SequenceId id) const {
+  return impl_->at(id).state.memory_bytes();
+}
 
 Result<int64_t> Engine::truncate(SequenceId id, int64_t n) {
   Sequence& sequence = impl_->at(id);
@@ -298,7 +322,9 @@ Result<SequenceId> Engine::fork(SequenceId id) {
   return impl_->add(std::move(state));
 }
 
-Result<void> Engine::save(SequenceId id, ByteSink& sink) const { return impl_->at(id).state.save(sink); }
+Result<void> Engine::save(SequenceId id, ByteSink& sink) const {
+  return impl_->at(id).state.save(sink);
+}
 
 Result<SequenceId> Engine::restore(std::span<const std::byte> bytes, std::string_view name) {
   HADAL_ASSIGN(SequenceState state, SequenceState::restore(impl_->layout, bytes, name));

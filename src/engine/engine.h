@@ -28,9 +28,9 @@ struct EngineOptions {
   int n_threads = 0;  // 0: one per processor
   bool pin = false;
   std::optional<CpuLevel> cpu_level = std::nullopt;  // lower than detected, to force other kernels
-  int64_t context_tokens = 0;         // 0: 4096, or the model's maximum when that is less
-  int64_t chunk_tokens = 512;         // most tokens of one step
-  int64_t sequences = 1;              // how many the plan counts with
+  int64_t context_tokens = 0;                        // 0: 4096, or the model's maximum when that is less
+  int64_t chunk_tokens = 512;                        // most tokens of one step
+  int64_t sequences = 1;                             // how many the plan counts with
   // Page borders at multiples of this are kept while a long prompt runs, besides the last border of each submission.
   int64_t checkpoint_spacing_tokens = 2048;
   std::optional<StateOptions> state = std::nullopt;  // instead of the mode's default layouts and roundings

@@ -150,12 +150,13 @@ Result<void> check_engines(const Engine& engine, const Engine* reference) {
   const int64_t want = model.description.vocab_size;
   const int64_t found = reference->model().description.vocab_size;
   if (want != found || reference->options().context_tokens < engine.options().context_tokens) {
-    return Error{.code = ErrorCode::kInvalid,
-                 .what = "the two models cannot be compared on one text",
-                 .in = reference->model().files.place(),
-                 .want = fmt::format("{} tokens in the vocabulary, a context of {}", want, engine.options().context_tokens),
-                 .found = fmt::format("{} tokens, a context of {}", found, reference->options().context_tokens),
-                 .hint = "compare models that share their tokenizer, with a --context that both allow"};
+    return Error{
+        .code = ErrorCode::kInvalid,
+        .what = "the two models cannot be compared on one text",
+        .in = reference->model().files.place(),
+        .want = fmt::format("{} tokens in the vocabulary, a context of {}", want, engine.options().context_tokens),
+        .found = fmt::format("{} tokens, a context of {}", found, reference->options().context_tokens),
+        .hint = "compare models that share their tokenizer, with a --context that both allow"};
   }
   return {};
 }
@@ -180,7 +181,9 @@ double Evaluation::nll() const {
   return tokens() == 0 ? 0 : sum / static_cast<double>(tokens());
 }
 
-double Evaluation::perplexity() const { return std::exp(nll()); }
+double Evaluation::perplexity() const {
+  return std::exp(nll());
+}
 
 double Evaluation::bits_per_byte() const {
   return bytes() == 0 ? 0 : nll() * static_cast<double>(tokens()) / std::numbers::ln2 / static_cast<double>(bytes());
@@ -213,9 +216,8 @@ Result<Evaluation> evaluate(Engine& engine, Engine* reference, const std::vector
   const auto on_tokens = [&](int64_t n) { progress(done = std::min(of, done + n), of); };
   for (const Piece& piece : pieces) {
     HADAL_ASSIGN(const double nll_sum,
-                 reference == nullptr
-                     ? score_alone(engine, piece, on_tokens)
-                     : score_against(engine, *reference, piece, *evaluation.divergence, on_tokens));
+                 reference == nullptr ? score_alone(engine, piece, on_tokens)
+                                      : score_against(engine, *reference, piece, *evaluation.divergence, on_tokens));
     DocumentScore& score = evaluation.documents[piece.document];
     score.tokens += static_cast<int64_t>(piece.ids.size()) - 1;
     score.nll_sum += nll_sum;

@@ -25,9 +25,14 @@ std::shared_ptr<const LoadedModel> load(const fs::path& folder) {
   return *model;
 }
 
-Engine make_engine(const std::shared_ptr<const LoadedModel>& model, int64_t context_tokens, NumericMode mode = NumericMode::kFast) {
-  Result<Engine> engine = Engine::create(
-      model, {.mode = mode, .n_threads = 1, .cpu_level = {}, .context_tokens = context_tokens, .chunk_tokens = 16, .state = {}});
+Engine make_engine(const std::shared_ptr<const LoadedModel>& model, int64_t context_tokens,
+                   NumericMode mode = NumericMode::kFast) {
+  Result<Engine> engine = Engine::create(model, {.mode = mode,
+                                                 .n_threads = 1,
+                                                 .cpu_level = {},
+                                                 .context_tokens = context_tokens,
+                                                 .chunk_tokens = 16,
+                                                 .state = {}});
   EXPECT_TRUE(engine.ok()) << (engine.ok() ? "" : engine.error().to_string());
   return std::move(*engine);
 }
@@ -37,14 +42,14 @@ void ignore_progress(int64_t, int64_t) {}
 constexpr std::string_view kText = "The quick brown fox jumps over the lazy dog, and then it sleeps in the shade.";
 
 TEST(Evaluation, documents_are_cut_at_nul_bytes) {
-  using namespace std::string_view_literals;
+  using std::string_view_literals::operator""sv;
   EXPECT_THAT(split_documents("one\0two\0three"sv, 0), ElementsAre("one", "two", "three"));
   EXPECT_THAT(split_documents("one\0two\0three"sv, 2), ElementsAre("one", "two"));
   EXPECT_THAT(split_documents("a text without the byte"sv, 0), ElementsAre("a text without the byte"));
 }
 
 TEST(Evaluation, empty_documents_are_left_out) {
-  using namespace std::string_view_literals;
+  using std::string_view_literals::operator""sv;
   EXPECT_THAT(split_documents("\0\0one\0\0two\0"sv, 0), ElementsAre("one", "two"));
   EXPECT_THAT(split_documents(""sv, 0), IsEmpty());
 }

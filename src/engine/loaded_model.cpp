@@ -37,7 +37,9 @@ double number_or(const json::Value& object, std::string_view key, double fallbac
   return value == nullptr ? fallback : value->as_double().value_or(fallback);
 }
 
-bool is_expert(std::string_view name) { return name.find(".experts.") != std::string_view::npos; }
+bool is_expert(std::string_view name) {
+  return name.find(".experts.") != std::string_view::npos;
+}
 
 }  // namespace
 
@@ -59,8 +61,8 @@ Result<std::shared_ptr<const LoadedModel>> LoadedModel::open(ModelFiles files) {
   HADAL_ASSIGN(Checkpoint checkpoint, Checkpoint::open(files));
   HADAL_ASSIGN(WeightSet weights, WeightSet::bind(description, checkpoint));
   if (!weights.has_mtp()) description.mtp_layers.clear();
-  std::shared_ptr<LoadedModel> model(
-      new LoadedModel(std::move(files), std::move(checkpoint), std::move(description), std::move(weights)));
+  auto model = std::make_shared<LoadedModel>(std::move(files), std::move(checkpoint), std::move(description),
+                                             std::move(weights));
 
   model->program_file_bytes = program_bytes;
   const WeightBytes matrices = weight_bytes(model->weights.weights(), true);

@@ -45,7 +45,7 @@ struct LoadedModel {
   uint64_t widened_source_bytes = 0;
   uint64_t tokenizer_file_bytes = 0;
 
- private:
+  // For open(), which fills in the rest.
   LoadedModel(ModelFiles f, Checkpoint c, ModelDescription d, WeightSet w)
       : files(std::move(f)), checkpoint(std::move(c)), description(std::move(d)), weights(std::move(w)) {}
 };

@@ -34,7 +34,9 @@ Result<int64_t> longest_fitting(const LoadedModel& model, const EngineOptions& o
   return fits;
 }
 
-std::string tokens_text(int64_t n) { return format_count(static_cast<uint64_t>(n)); }
+std::string tokens_text(int64_t n) {
+  return format_count(static_cast<uint64_t>(n));
+}
 
 // What a context's plan amounts to, in one line.
 std::string verdict(const ContextPlan& context) {
@@ -47,7 +49,8 @@ std::string verdict(const ContextPlan& context) {
   }
   const std::string missing = format_bytes(plan.total_bytes() - plan.available_bytes);
   if (plan.ram_bytes <= plan.available_bytes) {
-    return fmt::format("{}: {} too little for all weights; they will be read from disk while it runs: slow", name, missing);
+    return fmt::format("{}: {} too little for all weights; they will be read from disk while it runs: slow", name,
+                       missing);
   }
   return fmt::format("{}: does not fit; {} are missing, {} of them for memory that must be there", name, missing,
                      format_bytes(plan.ram_bytes - plan.available_bytes));
@@ -60,8 +63,9 @@ std::string advice(const ContextPlans& plans) {
                        tokens_text(*plans.context_tokens_fitting), *plans.context_tokens_fitting);
   }
   const Plan& plan = plans.contexts.front().plan;
-  return fmt::format("No context fits: the weights alone are {}. Close other programs, or use a machine with more memory.\n",
-                     format_bytes(plan.mapped_bytes));
+  return fmt::format(
+      "No context fits: the weights alone are {}. Close other programs, or use a machine with more memory.\n",
+      format_bytes(plan.mapped_bytes));
 }
 
 }  // namespace

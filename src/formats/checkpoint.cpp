@@ -47,7 +47,7 @@ Error bad_index(ErrorCode code, std::string what, std::string in, std::string wa
 }
 
 std::string shortened(const json::Value* value) {
-  return value == nullptr ? "nothing" : json::dump(*value).substr(0, 100);
+  return value == nullptr ? "nothing" : json::excerpt(*value);
 }
 
 Result<Index> read_index(std::string_view text, const std::string& place) {
@@ -62,16 +62,14 @@ Result<Index> read_index(std::string_view text, const std::string& place) {
   }
   index.shard_of.reserve(map->members().size());
   for (const auto& [tensor, shard] : map->members()) {
-    const auto in = [&, &name = tensor] {
-      return fmt::format("{}: weight_map.{}", place, json::quote(name.substr(0, 200)));
-    };
+    const auto in = [&, &name = tensor] { return fmt::format("{}: weight_map.{}", place, json::excerpt(name)); };
     if (!shard.is_string()) {
       return bad_index(ErrorCode::kCorrupt, "index names no file", in(), "a file name", shortened(&shard));
     }
     const std::string& name = shard.as_string();
-    if (!name.ends_with(kExtension) || name.find_first_of("/\\") != std::string::npos) {
+    if (!name.ends_with(kExtension) || !is_base_name(name)) {
       return bad_index(ErrorCode::kInvalid, "index names a file that is no shard", in(),
-                       "the name of a .safetensors file in the same folder", json::quote(name.substr(0, 200)));
+                       "the name of a .safetensors file in the same folder", json::excerpt(name));
     }
     index.shards.insert(name);
     index.shard_of.emplace(tensor, name);
@@ -159,7 +157,7 @@ Result<void> Checkpoint::Impl::check_against(const Index& index, const std::stri
     const auto entry = index.shard_of.find(tensor.name);
     if (entry == index.shard_of.end() || entry->second != tensor.file) {
       return bad_index(ErrorCode::kCorrupt, "index and shard disagree",
-                       fmt::format("{}: weight_map.{}", index_place, json::quote(tensor.name)),
+                       fmt::format("{}: weight_map.{}", index_place, json::excerpt(tensor.name)),
                        std::string(tensor.file),
                        entry == index.shard_of.end() ? "nothing" : std::string(entry->second));
     }
@@ -167,7 +165,7 @@ Result<void> Checkpoint::Impl::check_against(const Index& index, const std::stri
   for (const auto& [tensor, shard] : index.shard_of) {
     if (by_name.contains(tensor)) continue;
     return bad_index(ErrorCode::kCorrupt, "shard lacks a tensor that the index puts there",
-                     fmt::format("{}: weight_map.{}", index_place, json::quote(tensor)),
+                     fmt::format("{}: weight_map.{}", index_place, json::excerpt(tensor)),
                      fmt::format("the tensor in {}", shard), "no such tensor");
   }
   if (index.total_size && static_cast<uint64_t>(*index.total_size) != tensor_bytes) {

@@ -27,12 +27,6 @@ struct ModelFiles::Impl {
 
 namespace {
 
-// One name in one folder: no separators, no way up, nothing hidden behind a NUL.
-bool is_base_name(std::string_view name) {
-  return !name.empty() && name != "." && name != ".." && name.size() <= 255 &&
-         name.find_first_of(std::string_view("/\\\0", 3)) == std::string_view::npos;
-}
-
 Error refused(std::string what, const fs::path& in, std::string want, std::string found) {
   return Error{.code = ErrorCode::kInvalid,
                .what = std::move(what),
@@ -62,6 +56,14 @@ Result<void> check_link(const fs::path& folder, const fs::path& file) {
 }
 
 }  // namespace
+
+bool is_base_name(std::string_view name) {
+  const auto is_allowed = [](char c) {
+    return static_cast<unsigned char>(c) >= 0x20 && c != 0x7F && c != '/' && c != '\\';
+  };
+  return !name.empty() && name != "." && name != ".." && name.size() <= 255 &&
+         std::all_of(name.begin(), name.end(), is_allowed);
+}
 
 ModelFiles::ModelFiles(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 ModelFiles::ModelFiles(ModelFiles&&) noexcept = default;
@@ -108,8 +110,8 @@ bool ModelFiles::has(std::string_view name) const {
 
 Result<std::span<const std::byte>> ModelFiles::map(std::string_view name) {
   if (!is_base_name(name)) {
-    return refused("file name leaves the model's folder", impl_->place, "a name without /, \\ and ..",
-                   json::quote(name.substr(0, 200)));
+    return refused("not the name of a file in the model's folder", impl_->place, "no /, \\, .. or control characters",
+                   json::excerpt(name));
   }
   if (is_embedded()) {
     if (const EmbeddedFile* file = impl_->find_embedded(name)) return file->bytes;

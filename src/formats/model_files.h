@@ -16,6 +16,10 @@
 
 namespace hadal {
 
+// One name in one folder: no separators, no way up, and no control characters, which hide what follows or speak to the
+// terminal that shows the name.
+bool is_base_name(std::string_view name);
+
 struct EmbeddedFile {
   std::string_view name;
   std::span<const std::byte> bytes;  // lives as long as the program

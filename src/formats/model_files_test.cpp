@@ -60,7 +60,8 @@ TEST(ModelFiles, names_that_leave_the_folder_are_refused) {
   ModelFiles files = must(ModelFiles::open(folder.path()));
   for (const std::string_view name :
        {std::string_view("../a"), std::string_view("/etc/passwd"), std::string_view("./a"), std::string_view(".."),
-        std::string_view("."), std::string_view(""), std::string_view("a\0b", 3), std::string_view("a\\b")}) {
+        std::string_view("."), std::string_view(""), std::string_view("a\0b", 3), std::string_view("a\\b"),
+        std::string_view("\x1b[2J"), std::string_view("a\x7f")}) {
     EXPECT_FALSE(files.has(name)) << name;
     EXPECT_EQ(files.map(name).error().code, ErrorCode::kInvalid) << name;
   }

@@ -69,7 +69,7 @@ struct Entry {
 
 Error wrong_kind(std::string in, std::string_view want, const json::Value* found) {
   return corrupt("safetensors header has a wrong value", std::move(in), std::string(want),
-                 found == nullptr ? "nothing" : json::dump(*found).substr(0, 100));
+                 found == nullptr ? "nothing" : json::excerpt(*found));
 }
 
 Result<DType> read_dtype(const json::Value* value, const std::string& in) {
@@ -80,7 +80,7 @@ Result<DType> read_dtype(const json::Value* value, const std::string& in) {
                  .what = "tensor has an unknown type",
                  .in = in + ".dtype",
                  .want = "F32, F16, BF16, F8_E4M3, F8_E8M0, F4, I8, U8, I32, I64, ...",
-                 .found = json::quote(value->as_string().substr(0, 100)),
+                 .found = json::excerpt(value->as_string()),
                  .hint = ""};
   }
   return *dtype;
@@ -181,7 +181,7 @@ Result<std::vector<std::pair<std::string, std::string>>> read_metadata(const jso
   if (!value.is_object()) return wrong_kind(in, "an object of strings", &value);
   std::vector<std::pair<std::string, std::string>> metadata;
   for (const auto& [key, member] : value.members()) {
-    if (!member.is_string()) return wrong_kind(in + "." + key.substr(0, 100), "a string", &member);
+    if (!member.is_string()) return wrong_kind(in + "." + json::excerpt(key), "a string", &member);
     metadata.emplace_back(key, member.as_string());
   }
   return metadata;
@@ -211,7 +211,7 @@ Result<SafetensorsFile> parse_safetensors(std::span<const std::byte> bytes, std:
       HADAL_ASSIGN(result.metadata, read_metadata(value, header_place + ": " + key));
       continue;
     }
-    const std::string in = fmt::format("{}: {}", header_place, json::quote(key.substr(0, 200)));
+    const std::string in = fmt::format("{}: {}", header_place, json::excerpt(key));
     HADAL_ASSIGN(Entry entry, read_entry(value, in));
     HADAL_TRY(check_extent(entry, data_bytes, in));
     names->push_back(std::move(key));

@@ -129,7 +129,7 @@ std::vector<BadFile> bad_files() {
        "\"t\"", "dtype, shape and data_offsets only", "strides"},
       {"metadata is a list", file_of(R"({"__metadata__":[]})", 0), kCorrupt, "__metadata__", "an object of strings",
        "[]"},
-      {"metadata holds a number", file_of(R"({"__metadata__":{"a":1}})", 0), kCorrupt, "__metadata__.a", "a string",
+      {"metadata holds a number", file_of(R"({"__metadata__":{"a":1}})", 0), kCorrupt, "__metadata__.\"a\"", "a string",
        "1"},
       {"no dtype", file_of(R"({"t":{"shape":[0],"data_offsets":[0,0]}})", 0), kCorrupt, "\"t\".dtype", "a string",
        "nothing"},

@@ -20,20 +20,42 @@ void ForwardPass::Impl::attention(size_t layer, const LayerDescription& layer_de
   const int64_t T = rows.T();
   const float* cos_sin = cos_sin_of(layer_description.rope);
 
-  ops::rms_norm(device, {.x = workspace.sublayer_in, .gain = layer_weights.attn_norm.data(), .y = workspace.normed, .T = T,
-                         .C = d.hidden, .x_stride = d.hidden, .y_stride = d.hidden, .eps = eps});
+  ops::rms_norm(device, {.x = workspace.sublayer_in,
+                         .gain = layer_weights.attn_norm.data(),
+                         .y = workspace.normed,
+                         .T = T,
+                         .C = d.hidden,
+                         .x_stride = d.hidden,
+                         .y_stride = d.hidden,
+                         .eps = eps});
   Activations x(device, workspace, workspace.normed, T, d.hidden);
   apply(layer_weights.wq_a, x, workspace.q_latent, d.q_lora_rank);
   apply(layer_weights.wkv, x, workspace.kv, d.head_dim);
 
   // Keys and values: normed, rotated; rounding and storing follow per sequence.
-  ops::rms_norm(device, {.x = workspace.kv, .gain = layer_weights.kv_norm.data(), .y = workspace.kv, .T = T, .C = d.head_dim,
-                         .x_stride = d.head_dim, .y_stride = d.head_dim, .eps = eps});
-  ops::rope(device, {.x = workspace.kv, .T = T, .H = 1, .D = d.head_dim, .t_stride = d.head_dim,
-                     .rope_dim = d.rope_head_dim, .cos_sin = cos_sin, .inverse = false});
+  ops::rms_norm(device, {.x = workspace.kv,
+                         .gain = layer_weights.kv_norm.data(),
+                         .y = workspace.kv,
+                         .T = T,
+                         .C = d.head_dim,
+                         .x_stride = d.head_dim,
+                         .y_stride = d.head_dim,
+                         .eps = eps});
+  ops::rope(device, {.x = workspace.kv,
+                     .T = T,
+                     .H = 1,
+                     .D = d.head_dim,
+                     .t_stride = d.head_dim,
+                     .rope_dim = d.rope_head_dim,
+                     .cos_sin = cos_sin,
+                     .inverse = false});
   const StateOptions& state_options = rows.spans.front().state->layout().options;
-  ops::round_rows(device, {.x = workspace.kv, .T = T, .D = d.head_dim, .x_stride = d.head_dim,
-                           .rope_dim = d.rope_head_dim, .rounding = state_options.kv_rounding});
+  ops::round_rows(device, {.x = workspace.kv,
+                           .T = T,
+                           .D = d.head_dim,
+                           .x_stride = d.head_dim,
+                           .rope_dim = d.rope_head_dim,
+                           .rounding = state_options.kv_rounding});
 
   // Compressors, in the release's order: the index first. Entries that the new tokens complete are visible to them.
   const bool has_indexer = layer_description.attention == AttentionKind::kCsa;
@@ -48,40 +70,75 @@ void ForwardPass::Impl::attention(size_t layer, const LayerDescription& layer_de
   }
 
   // Queries from the latent; per head normed without a gain.
-  ops::rms_norm(device, {.x = workspace.q_latent, .gain = layer_weights.q_norm.data(), .y = workspace.q_latent, .T = T,
-                         .C = d.q_lora_rank, .x_stride = d.q_lora_rank, .y_stride = d.q_lora_rank, .eps = eps});
+  ops::rms_norm(device, {.x = workspace.q_latent,
+                         .gain = layer_weights.q_norm.data(),
+                         .y = workspace.q_latent,
+                         .T = T,
+                         .C = d.q_lora_rank,
+                         .x_stride = d.q_lora_rank,
+                         .y_stride = d.q_lora_rank,
+                         .eps = eps});
   Activations latent(device, workspace, workspace.q_latent, T, d.q_lora_rank);
   apply(layer_weights.wq_b, latent, workspace.q, d.n_heads * d.head_dim);
-  ops::rms_norm(device, {.x = workspace.q, .gain = nullptr, .y = workspace.q, .T = T * d.n_heads, .C = d.head_dim,
-                         .x_stride = d.head_dim, .y_stride = d.head_dim, .eps = eps});
-  ops::rope(device, {.x = workspace.q, .T = T, .H = d.n_heads, .D = d.head_dim, .t_stride = d.n_heads * d.head_dim,
-                     .rope_dim = d.rope_head_dim, .cos_sin = cos_sin, .inverse = false});
+  ops::rms_norm(device, {.x = workspace.q,
+                         .gain = nullptr,
+                         .y = workspace.q,
+                         .T = T * d.n_heads,
+                         .C = d.head_dim,
+                         .x_stride = d.head_dim,
+                         .y_stride = d.head_dim,
+                         .eps = eps});
+  ops::rope(device, {.x = workspace.q,
+                     .T = T,
+                     .H = d.n_heads,
+                     .D = d.head_dim,
+                     .t_stride = d.n_heads * d.head_dim,
+                     .rope_dim = d.rope_head_dim,
+                     .cos_sin = cos_sin,
+                     .inverse = false});
   if (has_indexer) {
     const int64_t width = d.index_n_heads * d.index_head_dim;
     apply(layer_weights.indexer.wq_b, latent, workspace.index_q, width);
-    ops::rope(device, {.x = workspace.index_q, .T = T, .H = d.index_n_heads, .D = d.index_head_dim, .t_stride = width,
-                       .rope_dim = d.rope_head_dim, .cos_sin = cos_sin, .inverse = false});
-    ops::round_rows(device, {.x = workspace.index_q, .T = T * d.index_n_heads, .D = d.index_head_dim,
-                             .x_stride = d.index_head_dim, .rope_dim = 0, .rounding = state_options.index_rounding});
+    ops::rope(device, {.x = workspace.index_q,
+                       .T = T,
+                       .H = d.index_n_heads,
+                       .D = d.index_head_dim,
+                       .t_stride = width,
+                       .rope_dim = d.rope_head_dim,
+                       .cos_sin = cos_sin,
+                       .inverse = false});
+    ops::round_rows(device, {.x = workspace.index_q,
+                             .T = T * d.index_n_heads,
+                             .D = d.index_head_dim,
+                             .x_stride = d.index_head_dim,
+                             .rope_dim = 0,
+                             .rounding = state_options.index_rounding});
   }
 
   for (const RowSpan& span : rows.spans) attend(layer, layer_description, layer_weights, span, observer);
 
-  ops::rope(device, {.x = workspace.attention_out, .T = T, .H = d.n_heads, .D = d.head_dim,
-                     .t_stride = d.n_heads * d.head_dim, .rope_dim = d.rope_head_dim, .cos_sin = cos_sin, .inverse = true});
+  ops::rope(device, {.x = workspace.attention_out,
+                     .T = T,
+                     .H = d.n_heads,
+                     .D = d.head_dim,
+                     .t_stride = d.n_heads * d.head_dim,
+                     .rope_dim = d.rope_head_dim,
+                     .cos_sin = cos_sin,
+                     .inverse = true});
   Activations out(device, workspace, workspace.attention_out, T, d.n_heads * d.head_dim / d.o_groups, d.o_groups);
   const int64_t grouped = d.o_groups * d.o_lora_rank;
   // The release multiplies wo_a in BF16 without quantising its input.
   const ops::ActivationRounding rounding =
       options.mode == NumericMode::kFast ? rounding_for(layer_weights.wo_a) : ops::ActivationRounding::kNone;
-  ops::linear(device, {.x = out.rounded(rounding), .w = layer_weights.wo_a, .y = workspace.grouped_out, .y_stride = grouped});
+  ops::linear(device,
+              {.x = out.rounded(rounding), .w = layer_weights.wo_a, .y = workspace.grouped_out, .y_stride = grouped});
   Activations low_rank(device, workspace, workspace.grouped_out, T, grouped);
   apply(layer_weights.wo_b, low_rank, workspace.sublayer_out, d.hidden);
 }
 
 // The attention of one sequence's rows over its window and its entries.
-void ForwardPass::Impl::attend(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
-                               const RowSpan& span, StepObserver& observer) {
+void ForwardPass::Impl::attend(size_t layer, const LayerDescription& layer_description,
+                               const LayerWeights& layer_weights, const RowSpan& span, StepObserver& observer) {
   const ModelDescription& d = description;
   const StateLayout& layout = span.state->layout();
   const int64_t row0 = span.row0;
@@ -93,10 +150,11 @@ void ForwardPass::Impl::attend(size_t layer, const LayerDescription& layer_descr
     std::memcpy(rows + (p - first) * layout.kv_row_bytes, span.state->window_slot(layer, p),
                 static_cast<size_t>(layout.kv_row_bytes));
   }
+  const ops::EncodeRow encode_row = ops::encode_row_for(as_cpu(device).level());
   as_cpu(device).pool().for_slices(span.T, 16, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
-      ops::encode_row(layout.options.kv_format, workspace.kv + (row0 + t) * d.head_dim, d.head_dim, d.rope_head_dim,
-                      rows + (span.position0 + t - first) * layout.kv_row_bytes);
+      encode_row(layout.options.kv_format, workspace.kv + (row0 + t) * d.head_dim, d.head_dim, d.rope_head_dim,
+                 rows + (span.position0 + t - first) * layout.kv_row_bytes);
     }
   });
   store_window(layer, span, first);
@@ -127,9 +185,10 @@ void ForwardPass::Impl::attend(size_t layer, const LayerDescription& layer_descr
                                .D = d.index_head_dim,
                                .topk = d.index_topk});
     for (int64_t t = 0; t < span.T && wants_scores; ++t) {
-      observer.index(span.sequence, layer, span.position0 + t,
-                     {workspace.chosen + t * d.index_topk, static_cast<size_t>(workspace.n_chosen[t])},
-                     {workspace.index_scores + t * workspace.index_scores_stride, static_cast<size_t>(workspace.visible[t])});
+      observer.index(
+          span.sequence, layer, span.position0 + t,
+          {workspace.chosen + t * d.index_topk, static_cast<size_t>(workspace.n_chosen[t])},
+          {workspace.index_scores + t * workspace.index_scores_stride, static_cast<size_t>(workspace.visible[t])});
     }
   }
 

@@ -62,6 +62,7 @@ void ForwardPass::Impl::compress(const CompressorWeights& compressor_weights, co
   apply(compressor_weights.wkv, x, workspace.compressor_k, width);
   apply(compressor_weights.wgate, x, workspace.compressor_z, width);
 
+  const ops::EncodeRow encode_row = ops::encode_row_for(as_cpu(device).level());
   for (const RowSpan& span : rows.spans) {
     const Standing at = standing_at(layout, span.position0);
     float* previous = layout.overlaps() ? span.state->tail_floats(layout.previous_offset) : nullptr;
@@ -104,8 +105,8 @@ void ForwardPass::Impl::compress(const CompressorWeights& compressor_weights, co
     for (int64_t g = 0; g < n_groups; ++g) {
       const int64_t j = at.first_group + g;
       std::byte* slot = is_index ? span.state->index_slot(layer, j) : span.state->entry_slot(layer, j);
-      ops::encode_row(is_index ? state_options.index_format : state_options.kv_format, workspace.entries + g * layout.d,
-                      layout.d, rope_dim, slot);
+      encode_row(is_index ? state_options.index_format : state_options.kv_format, workspace.entries + g * layout.d,
+                 layout.d, rope_dim, slot);
     }
   }
 }

@@ -1,8 +1,8 @@
 // The draft layer (MTP) over the rows whose next token is known.
 //
-//   e = rms_norm(embed[t[i + 1]], enorm);  h = rms_norm(X[i], hnorm) per stream, X the trunk's streams after its last layer
-//   X' = e_proj e (on every stream) + h_proj h;  block with window attention at position i;  own collapse and norm;
-//   the trunk's head: logits that predict t[i + 2]
+//   e = rms_norm(embed[t[i + 1]], enorm);  h = rms_norm(X[i], hnorm) per stream, X the trunk's streams after its last
+//   layer X' = e_proj e (on every stream) + h_proj h;  block with window attention at position i;  own collapse and
+//   norm; the trunk's head: logits that predict t[i + 2]
 //
 // Source: MTPBlock of the release's inference/model.py, which leaves the pairing to its caller. A step of tokens
 // [n, n + T) completes rows n - 1 ... n + T - 2; the streams of the last token wait in the state's tail.
@@ -55,11 +55,18 @@ Result<void> ForwardPass::Impl::draft(const Rows& trunk, std::span<const Sequenc
   // The trunk's streams are no longer needed: their buffer takes the draft layer's.
   float* streams = workspace.streams;
   ops::embed(device, {.table = weights.embed, .ids = rows.ids.data(), .x = workspace.sublayer_in, .T = T, .n = 1});
-  ops::rms_norm(device, {.x = workspace.sublayer_in, .gain = mtp.enorm.data(), .y = workspace.normed, .T = T, .C = C,
-                         .x_stride = C, .y_stride = C, .eps = eps});
+  ops::rms_norm(device, {.x = workspace.sublayer_in,
+                         .gain = mtp.enorm.data(),
+                         .y = workspace.normed,
+                         .T = T,
+                         .C = C,
+                         .x_stride = C,
+                         .y_stride = C,
+                         .eps = eps});
   Activations embedded(device, workspace, workspace.normed, T, C);
   apply(mtp.e_proj, embedded, workspace.sublayer_out, C);
-  ops::rms_norm(device, {.x = h, .gain = mtp.hnorm.data(), .y = h, .T = T * n, .C = C, .x_stride = C, .y_stride = C, .eps = eps});
+  ops::rms_norm(
+      device, {.x = h, .gain = mtp.hnorm.data(), .y = h, .T = T * n, .C = C, .x_stride = C, .y_stride = C, .eps = eps});
   // Every stream is a row of its own; packing buffers hold T rows of n C.
   Activations hidden(device, workspace, h, T * n, C);
   apply(mtp.h_proj, hidden, streams, C);

@@ -14,9 +14,12 @@ namespace {
 
 ops::RouterScore router_score(ScoreFunc score_func) {
   switch (score_func) {
-    case ScoreFunc::kSqrtSoftplus: return ops::RouterScore::kSqrtSoftplus;
-    case ScoreFunc::kSigmoid: return ops::RouterScore::kSigmoid;
-    case ScoreFunc::kSoftmax: return ops::RouterScore::kSoftmax;
+    case ScoreFunc::kSqrtSoftplus:
+      return ops::RouterScore::kSqrtSoftplus;
+    case ScoreFunc::kSigmoid:
+      return ops::RouterScore::kSigmoid;
+    case ScoreFunc::kSoftmax:
+      return ops::RouterScore::kSoftmax;
   }
   return ops::RouterScore::kSqrtSoftplus;
 }
@@ -40,17 +43,25 @@ Result<void> check_finite(const float* logits, int64_t T, int64_t E, size_t laye
 }  // namespace
 
 Result<void> ForwardPass::Impl::feed_forward(size_t layer, const LayerDescription& layer_description,
-                                             const LayerWeights& layer_weights, const Rows& rows, StepObserver& observer) {
+                                             const LayerWeights& layer_weights, const Rows& rows,
+                                             StepObserver& observer) {
   const ModelDescription& d = description;
   const int64_t T = rows.T();
-  ops::rms_norm(device, {.x = workspace.sublayer_in, .gain = layer_weights.ffn_norm.data(), .y = workspace.normed, .T = T,
-                         .C = d.hidden, .x_stride = d.hidden, .y_stride = d.hidden,
+  ops::rms_norm(device, {.x = workspace.sublayer_in,
+                         .gain = layer_weights.ffn_norm.data(),
+                         .y = workspace.normed,
+                         .T = T,
+                         .C = d.hidden,
+                         .x_stride = d.hidden,
+                         .y_stride = d.hidden,
                          .eps = static_cast<float>(d.rms_norm_eps)});
   Activations x(device, workspace, workspace.normed, T, d.hidden);
 
   // The router decides what is computed: float in every mode, as in the release.
-  ops::linear(device, {.x = x.rounded(ops::ActivationRounding::kNone), .w = layer_weights.gate,
-                       .y = workspace.router_logits, .y_stride = d.n_routed_experts});
+  ops::linear(device, {.x = x.rounded(ops::ActivationRounding::kNone),
+                       .w = layer_weights.gate,
+                       .y = workspace.router_logits,
+                       .y_stride = d.n_routed_experts});
   HADAL_TRY(check_finite(workspace.router_logits, T, d.n_routed_experts, layer, rows));
   const bool is_hash = layer_description.router == RouterKind::kHash;
   ops::router(device, {.logits = workspace.router_logits,
@@ -66,7 +77,8 @@ Result<void> ForwardPass::Impl::feed_forward(size_t layer, const LayerDescriptio
                        .route_scale = static_cast<float>(d.route_scale)});
   if (observer.wants_layers()) {
     for (const RowSpan& span : rows.spans) {
-      observer.experts(span.sequence, layer, span.position0, span.T, workspace.experts + span.row0 * d.n_experts_per_token,
+      observer.experts(span.sequence, layer, span.position0, span.T,
+                       workspace.experts + span.row0 * d.n_experts_per_token,
                        workspace.expert_weights + span.row0 * d.n_experts_per_token);
     }
   }

@@ -33,7 +33,7 @@ struct ForwardPass::Impl {
   ForwardOptions options;
   Buffer memory;
   Workspace workspace;
-  std::vector<RopeDescription> ropes;        // the distinct ones
+  std::vector<RopeDescription> ropes;          // the distinct ones
   std::vector<std::vector<float>> rope_freqs;  // [ropes][rope_dim / 2]
 
   // forward_pass.cpp

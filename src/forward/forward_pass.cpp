@@ -78,8 +78,12 @@ const ops::PackedRows& Activations::rounded(ops::ActivationRounding rounding) {
       }
       packed.data = workspace_.packed_none;
       break;
-    case ops::ActivationRounding::kBf16: packed.data = workspace_.packed_bf16; break;
-    case ops::ActivationRounding::kE4m3: packed.data = workspace_.packed_e4m3; break;
+    case ops::ActivationRounding::kBf16:
+      packed.data = workspace_.packed_bf16;
+      break;
+    case ops::ActivationRounding::kE4m3:
+      packed.data = workspace_.packed_e4m3;
+      break;
   }
   ops::pack_rows(device_, {.x = x_, .x_stride = groups_ * K_, .rounding = rounding, .out = packed});
   return packed;
@@ -90,20 +94,23 @@ ForwardPass::ForwardPass(ForwardPass&&) noexcept = default;
 ForwardPass& ForwardPass::operator=(ForwardPass&&) noexcept = default;
 ForwardPass::~ForwardPass() = default;
 
-const ForwardOptions& ForwardPass::options() const { return impl_->options; }
+const ForwardOptions& ForwardPass::options() const {
+  return impl_->options;
+}
 
-uint64_t ForwardPass::workspace_bytes(const ModelDescription& description, const ForwardOptions& options, int n_threads) {
+uint64_t ForwardPass::workspace_bytes(const ModelDescription& description, const ForwardOptions& options,
+                                      int n_threads) {
   Workspace ignored;
   return lay_out_workspace(description, options, n_threads, nullptr, ignored);
 }
 
-Result<ForwardPass> ForwardPass::create(Device& device, const ModelDescription& description, const ModelWeights& weights,
-                                        const ForwardOptions& options) {
+Result<ForwardPass> ForwardPass::create(Device& device, const ModelDescription& description,
+                                        const ModelWeights& weights, const ForwardOptions& options) {
   HADAL_CHECK(!options.mtp || !weights.mtp.empty(), "a draft layer without weights");
   const int n_threads = as_cpu(device).pool().size();
   HADAL_ASSIGN(Buffer memory, Buffer::allocate(workspace_bytes(description, options, n_threads)));
-  auto impl = std::make_unique<Impl>(
-      Impl{device, description, weights, options, std::move(memory), Workspace(), {}, {}});
+  auto impl =
+      std::make_unique<Impl>(Impl{device, description, weights, options, std::move(memory), Workspace(), {}, {}});
   lay_out_workspace(description, options, n_threads, impl->memory.data(), impl->workspace);
   for (const auto* layers : {&description.layers, &description.mtp_layers}) {
     for (const LayerDescription& layer : *layers) {
@@ -145,7 +152,8 @@ void ForwardPass::Impl::fill_cos_sin(const Rows& rows) {
 ops::ActivationRounding ForwardPass::Impl::rounding_for(const Weight& weight) const {
   const bool is_quantized = weight.dtype == DType::kF8E4M3 || weight.dtype == DType::kF4E2M1;
   switch (options.mode) {
-    case NumericMode::kExact: return ops::ActivationRounding::kNone;
+    case NumericMode::kExact:
+      return ops::ActivationRounding::kNone;
     case NumericMode::kPublished:
       return is_quantized ? ops::ActivationRounding::kE4m3 : ops::ActivationRounding::kNone;
     case NumericMode::kFast:
@@ -178,12 +186,14 @@ Result<void> ForwardPass::Impl::run(std::span<const SequenceStep> steps, StepObs
   fill_cos_sin(rows);
 
   float* streams = workspace.streams;
-  ops::embed(device, {.table = weights.embed, .ids = rows.ids.data(), .x = streams, .T = rows.T(), .n = description.hc_mult});
+  ops::embed(device,
+             {.table = weights.embed, .ids = rows.ids.data(), .x = streams, .T = rows.T(), .n = description.hc_mult});
   for (size_t l = 0; l < description.layers.size(); ++l) {
     HADAL_TRY(block(l, description.layers[l], weights.layers[l], rows, streams, observer));
     if (!observer.wants_layers()) continue;
     for (const RowSpan& span : rows.spans) {
-      observer.streams(span.sequence, l, span.position0, span.T, streams + span.row0 * description.hc_mult * description.hidden);
+      observer.streams(span.sequence, l, span.position0, span.T,
+                       streams + span.row0 * description.hc_mult * description.hidden);
     }
   }
   logits_of(rows, steps, observer);

@@ -20,9 +20,10 @@ namespace hadal {
 // The next tokens of one sequence.
 struct SequenceStep {
   SequenceState* state = nullptr;
-  std::span<const int32_t> ids;           // at least one
-  std::span<const int64_t> logits_at;     // positions among the new ones, ascending
-  std::span<const int64_t> mtp_logits_at; // positions whose next token is known after this step, ascending; draft layer
+  std::span<const int32_t> ids;        // at least one
+  std::span<const int64_t> logits_at;  // positions among the new ones, ascending
+  std::span<const int64_t>
+      mtp_logits_at;  // positions whose next token is known after this step, ascending; draft layer
 };
 
 // Gets what a step computes, in the thread that runs it. Spans are valid during the call only. `sequence` is the index
@@ -37,7 +38,8 @@ class StepObserver {
   // The rest is asked for by comparisons only.
   virtual bool wants_layers() const { return false; }
   // Residual streams after a layer: x [T, hc_mult, hidden] of T tokens from first_position on.
-  virtual void streams(size_t /*sequence*/, size_t /*layer*/, int64_t /*first_position*/, int64_t /*T*/, const float* /*x*/) {}
+  virtual void streams(size_t /*sequence*/, size_t /*layer*/, int64_t /*first_position*/, int64_t /*T*/,
+                       const float* /*x*/) {}
   // experts, weights [T, n_experts_per_token], ascending expert ids.
   virtual void experts(size_t /*sequence*/, size_t /*layer*/, int64_t /*first_position*/, int64_t /*T*/,
                        const int32_t* /*experts*/, const float* /*weights*/) {}

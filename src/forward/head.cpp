@@ -20,8 +20,14 @@ void ForwardPass::Impl::head(const MhcWeights& hc, Vector norm, const std::vecto
   }
   float* collapsed = workspace.head_in + kLogitsRows * stream_floats;
   collapse_head(hc, workspace.head_in, rows, collapsed);
-  ops::rms_norm(device, {.x = collapsed, .gain = norm.data(), .y = workspace.head_normed, .T = rows, .C = C, .x_stride = C,
-                         .y_stride = C, .eps = static_cast<float>(description.rms_norm_eps)});
+  ops::rms_norm(device, {.x = collapsed,
+                         .gain = norm.data(),
+                         .y = workspace.head_normed,
+                         .T = rows,
+                         .C = C,
+                         .x_stride = C,
+                         .y_stride = C,
+                         .eps = static_cast<float>(description.rms_norm_eps)});
   Activations x(device, workspace, workspace.head_normed, rows, C);
   apply(weights.head, x, workspace.logits, description.vocab_size);
   for (size_t i = 0; i < n; ++i) logits_rows[i] = workspace.logits + static_cast<int64_t>(i) * description.vocab_size;
@@ -37,8 +43,8 @@ void ForwardPass::Impl::logits_of(const Rows& rows, std::span<const SequenceStep
   const int64_t stream_floats = description.hc_mult * description.hidden;
   for (const RowSpan& span : rows.spans) {
     for (const int64_t position : steps[span.sequence].logits_at) {
-      wanted.push_back({span.sequence, position,
-                        workspace.streams + (span.row0 + position - span.position0) * stream_floats});
+      wanted.push_back(
+          {span.sequence, position, workspace.streams + (span.row0 + position - span.position0) * stream_floats});
     }
   }
   for (size_t begin = 0; begin < wanted.size(); begin += kLogitsRows) {

@@ -42,7 +42,8 @@ void ForwardPass::Impl::leave_sublayer(float* streams, int64_t T) {
 void ForwardPass::Impl::collapse_head(const MhcWeights& hc, const float* streams, int64_t T, float* out) {
   const int64_t n = description.hc_mult;
   Activations x(device, workspace, streams, T, n * description.hidden);
-  ops::linear(device, {.x = x.rounded(ops::ActivationRounding::kNone), .w = hc.fn, .y = workspace.hc_projected, .y_stride = n});
+  ops::linear(device,
+              {.x = x.rounded(ops::ActivationRounding::kNone), .w = hc.fn, .y = workspace.hc_projected, .y_stride = n});
   ops::hc_pre(device, {.x = streams,
                        .projected = workspace.hc_projected,
                        .scale = hc.scale.data(),

@@ -10,10 +10,10 @@ namespace hadal {
 
 struct RowSpan {
   SequenceState* state = nullptr;
-  size_t sequence = 0;       // index into the steps
-  int64_t row0 = 0;          // first row of this sequence
-  int64_t T = 0;             // its rows
-  int64_t position0 = 0;     // position of row0
+  size_t sequence = 0;    // index into the steps
+  int64_t row0 = 0;       // first row of this sequence
+  int64_t T = 0;          // its rows
+  int64_t position0 = 0;  // position of row0
 };
 
 struct Rows {

@@ -31,7 +31,9 @@ class Bump {
   uint64_t largest_ = 0;
 };
 
-int64_t padded(int64_t k) { return (k + 63) / 64 * 64; }
+int64_t padded(int64_t k) {
+  return (k + 63) / 64 * 64;
+}
 
 // The widest PackedRows row, in elements: the streams, the heads' output by groups, the latents.
 int64_t packed_width(const ModelDescription& d) {
@@ -69,7 +71,8 @@ uint64_t lay_out_workspace(const ModelDescription& d, const ForwardOptions& opti
     ratio_max = std::max(ratio_max, ratio);
     compressor_width = std::max(compressor_width, layer.compress_coff() * std::max(d.head_dim, d.index_head_dim));
     const int64_t visible = options.context_tokens / ratio;
-    entries_seen = std::max(entries_seen, layer.attention == AttentionKind::kCsa ? std::min(visible, d.index_topk) : visible);
+    entries_seen =
+        std::max(entries_seen, layer.attention == AttentionKind::kCsa ? std::min(visible, d.index_topk) : visible);
   }
   const int64_t groups_max = ratio_min == 0 ? 0 : T / ratio_min + 1;
   w.attention_rows_max = d.window + entries_seen;

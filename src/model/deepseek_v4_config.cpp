@@ -39,7 +39,7 @@ struct ConfigReader {
                  .what = found == nullptr ? "config lacks a key" : "config has a wrong value",
                  .in = fmt::format("{}: {}", name, key),
                  .want = std::move(want),
-                 .found = found == nullptr ? "nothing" : json::dump(*found).substr(0, 100),
+                 .found = found == nullptr ? "nothing" : json::excerpt(*found),
                  .hint = ""};
   }
 
@@ -92,13 +92,13 @@ constexpr std::array kForeignArgs = std::to_array<std::pair<std::string_view, st
 Result<void> check_architecture(const ConfigReader& reader) {
   if (const json::Value* type = reader.member("model_type")) {
     if (!type->is_string() || type->as_string() != kFamily) {
-      return unknown_architecture(reader.name, "model_type", json::dump(*type).substr(0, 100));
+      return unknown_architecture(reader.name, "model_type", json::excerpt(*type));
     }
   } else if (const json::Value* list = reader.member("architectures")) {
     const bool is_ours =
         list->is_array() && std::any_of(list->items().begin(), list->items().end(),
                                         [](const json::Value& v) { return v.as_string() == kArchitecture; });
-    if (!is_ours) return unknown_architecture(reader.name, "architectures", json::dump(*list).substr(0, 100));
+    if (!is_ours) return unknown_architecture(reader.name, "architectures", json::excerpt(*list));
   } else if (!reader.is_args) {
     return unknown_architecture(reader.name, "model_type", "nothing");
   }

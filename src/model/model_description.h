@@ -35,7 +35,7 @@ struct LayerDescription {
   AttentionKind attention = AttentionKind::kWindow;
   int compress_ratio = 0;         // tokens per compressed entry; 0 for kWindow
   bool compress_overlap = false;  // entries also see the group before (ratio 4)
-  RopeDescription rope = {};           // of everything in the layer
+  RopeDescription rope = {};      // of everything in the layer
   RouterKind router = RouterKind::kScore;
 
   // Rows of the compressor's projections per head_dim: 2 with overlap, else 1.

@@ -14,9 +14,12 @@ enum class NumericMode {
 
 constexpr std::string_view numeric_mode_name(NumericMode mode) {
   switch (mode) {
-    case NumericMode::kExact: return "exact";
-    case NumericMode::kPublished: return "published";
-    case NumericMode::kFast: return "fast";
+    case NumericMode::kExact:
+      return "exact";
+    case NumericMode::kPublished:
+      return "published";
+    case NumericMode::kFast:
+      return "fast";
   }
   return "unknown";
 }

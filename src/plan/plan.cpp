@@ -30,10 +30,12 @@ Plan make_plan(const PlanInput& in) {
   add("tokenizer", Tier::kRam, in.tokenizer_bytes);
   add("tokenizer.json", Tier::kMapped, in.tokenizer_file_bytes, "mapped, read once");
   add("sequence state", Tier::kRam, in.state_bytes * static_cast<uint64_t>(in.sequences),
-      fmt::format("{} of {} tokens; grows as it is used", in.sequences == 1 ? "1 sequence" : fmt::format("{} sequences", in.sequences),
+      fmt::format("{} of {} tokens; grows as it is used",
+                  in.sequences == 1 ? "1 sequence" : fmt::format("{} sequences", in.sequences),
                   format_count(static_cast<uint64_t>(in.context_tokens))));
   add("workspace", Tier::kRam, in.workspace_bytes);
-  add("threads", Tier::kRam, kThreadBytes * static_cast<uint64_t>(in.n_threads), fmt::format("{} threads", in.n_threads));
+  add("threads", Tier::kRam, kThreadBytes * static_cast<uint64_t>(in.n_threads),
+      fmt::format("{} threads", in.n_threads));
   add("program", Tier::kRam, in.program_bytes, "code, heap");
   return plan;
 }
@@ -50,7 +52,9 @@ Result<void> check_plan(const Plan& plan) {
                .hint = "choose a shorter --context or a smaller --chunk; `hadal plan` shows what takes how much"};
 }
 
-std::string_view tier_name(Tier tier) { return tier == Tier::kMapped ? "file cache" : "RAM"; }
+std::string_view tier_name(Tier tier) {
+  return tier == Tier::kMapped ? "file cache" : "RAM";
+}
 
 std::string plan_table(const Plan& plan) {
   std::string table = fmt::format("{:<16} {:<11} {:>10}\n", "what", "where", "size");

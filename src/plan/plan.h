@@ -18,10 +18,10 @@ enum class Tier { kMapped, kRam };  // the page cache's copy of the file; memory
 struct PlanInput {
   uint64_t program_bytes = 0;  // code, heap, and whatever else the process holds
   int n_threads = 0;
-  uint64_t expert_bytes = 0;   // mapped
+  uint64_t expert_bytes = 0;  // mapped
   uint64_t other_weight_bytes = 0;
-  uint64_t owned_weight_bytes = 0;  // widened vectors and tables
-  uint64_t tokenizer_bytes = 0;      // tables
+  uint64_t owned_weight_bytes = 0;    // widened vectors and tables
+  uint64_t tokenizer_bytes = 0;       // tables
   uint64_t tokenizer_file_bytes = 0;  // mapped, read once
   uint64_t workspace_bytes = 0;
   uint64_t state_bytes = 0;  // of one sequence at `context_tokens`

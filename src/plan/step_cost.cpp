@@ -6,9 +6,10 @@ namespace hadal {
 namespace {
 
 void visit_layer(const LayerWeights& l, const std::function<void(MatrixUse, const Weight&)>& visit) {
-  for (const Weight* w : {&l.attn_hc.fn, &l.wq_a, &l.wq_b, &l.wkv, &l.wo_a, &l.wo_b, &l.compressor.wkv,
-                          &l.compressor.wgate, &l.indexer.wq_b, &l.indexer.weights_proj, &l.indexer.compressor.wkv,
-                          &l.indexer.compressor.wgate, &l.ffn_hc.fn, &l.gate, &l.shared.w1, &l.shared.w3, &l.shared.w2}) {
+  for (const Weight* w :
+       {&l.attn_hc.fn, &l.wq_a, &l.wq_b, &l.wkv, &l.wo_a, &l.wo_b, &l.compressor.wkv, &l.compressor.wgate,
+        &l.indexer.wq_b, &l.indexer.weights_proj, &l.indexer.compressor.wkv, &l.indexer.compressor.wgate, &l.ffn_hc.fn,
+        &l.gate, &l.shared.w1, &l.shared.w3, &l.shared.w2}) {
     if (!w->empty()) visit(MatrixUse::kOther, *w);
   }
   for (const ExpertWeights& e : l.experts) {
@@ -16,7 +17,9 @@ void visit_layer(const LayerWeights& l, const std::function<void(MatrixUse, cons
   }
 }
 
-double elements(const Weight& w) { return static_cast<double>(w.rows) * static_cast<double>(w.cols); }
+double elements(const Weight& w) {
+  return static_cast<double>(w.rows) * static_cast<double>(w.cols);
+}
 
 // Compressed entries that attention reads for the token at `position`.
 int64_t entries_attended(const ModelDescription& d, const LayerDescription& layer, int64_t visible) {
@@ -29,7 +32,8 @@ int64_t entries_visible(const LayerDescription& layer, int64_t position) {
 
 }  // namespace
 
-void for_each_matrix(const ModelWeights& weights, bool mtp, const std::function<void(MatrixUse, const Weight&)>& visit) {
+void for_each_matrix(const ModelWeights& weights, bool mtp,
+                     const std::function<void(MatrixUse, const Weight&)>& visit) {
   visit(MatrixUse::kEmbedding, weights.embed);
   visit(MatrixUse::kHead, weights.head);
   visit(MatrixUse::kOther, weights.head_hc.fn);
@@ -56,7 +60,8 @@ StepCost::StepCost(const ModelDescription& description, const ModelWeights& weig
   for_each_matrix(weights, false, [&](MatrixUse use, const Weight& w) {
     const auto bytes = static_cast<uint64_t>(w.bytes());
     switch (use) {
-      case MatrixUse::kEmbedding: break;
+      case MatrixUse::kEmbedding:
+        break;
       case MatrixUse::kHead:
         head_bytes_ += bytes;
         head_elements_ += elements(w);

@@ -3,8 +3,9 @@
 //   "HADALSEQ" | version u32 | header_bytes u32 | header (JSON) | pages | tail | kept tails | XXH3-128 of all before
 //
 // Numbers are little-endian. The header repeats every size, so that a file can be told apart from a state of another
-// model before anything is allocated. Nothing in the file is a pointer or an index that is used unchecked: token ids are
-// compared with the vocabulary. The checksum finds accidents; a file from a stranger cannot do worse than wrong numbers.
+// model before anything is allocated. Nothing in the file is a pointer or an index that is used unchecked: token ids
+// are compared with the vocabulary. The checksum finds accidents; a file from a stranger cannot do worse than wrong
+// numbers.
 
 #include <fmt/format.h>
 
@@ -90,8 +91,8 @@ Result<Parsed> parse_header(std::span<const std::byte> bytes, std::string_view n
                  .hint = "it was written by another version of hadal; save the conversation again with this one"};
   }
   if (header_bytes > kHeaderBytesMax || header_bytes > bytes.size() - kPrefixBytes - sizeof(Checksum)) {
-    return corrupt(name, "saved state has an impossible header length", fmt::format("at most {} bytes", kHeaderBytesMax),
-                   fmt::format("{} bytes", header_bytes));
+    return corrupt(name, "saved state has an impossible header length",
+                   fmt::format("at most {} bytes", kHeaderBytesMax), fmt::format("{} bytes", header_bytes));
   }
   const std::string_view header_text(reinterpret_cast<const char*>(bytes.data()) + kPrefixBytes, header_bytes);
   HADAL_ASSIGN(const json::Value header, json::parse(header_text, fmt::format("{}, byte {}", name, kPrefixBytes)));
@@ -119,7 +120,8 @@ Result<Parsed> parse_header(std::span<const std::byte> bytes, std::string_view n
     }
     parsed.info.checkpoints.push_back(*at);
   }
-  parsed.body = bytes.subspan(kPrefixBytes + header_bytes, bytes.size() - kPrefixBytes - header_bytes - sizeof(Checksum));
+  parsed.body =
+      bytes.subspan(kPrefixBytes + header_bytes, bytes.size() - kPrefixBytes - header_bytes - sizeof(Checksum));
   return parsed;
 }
 
@@ -170,8 +172,8 @@ Result<void> SequenceState::save(ByteSink& sink) const {
   return sink.write(std::as_bytes(std::span(&sum, 1)));
 }
 
-Result<SequenceState> SequenceState::restore(std::shared_ptr<const StateLayout> layout, std::span<const std::byte> bytes,
-                                             std::string_view name) {
+Result<SequenceState> SequenceState::restore(std::shared_ptr<const StateLayout> layout,
+                                             std::span<const std::byte> bytes, std::string_view name) {
   HADAL_ASSIGN(const Parsed parsed, parse_header(bytes, name));
   const SavedStateInfo& info = parsed.info;
   if (info.identity != layout->identity) {

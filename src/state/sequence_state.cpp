@@ -11,7 +11,9 @@ namespace hadal {
 namespace {
 
 // A page border needs no copy of the last page: it is full.
-bool is_partial(int64_t length, int64_t page_tokens) { return length % page_tokens != 0; }
+bool is_partial(int64_t length, int64_t page_tokens) {
+  return length % page_tokens != 0;
+}
 
 size_t pages_of(int64_t length, int64_t page_tokens) {
   return static_cast<size_t>((length + page_tokens - 1) / page_tokens);
@@ -80,8 +82,8 @@ Result<void> SequenceState::keep_checkpoint() {
 void SequenceState::thin_checkpoints(int64_t spacing_tokens, size_t recent) {
   const size_t n_old = checkpoints_.size() - std::min(recent, checkpoints_.size());
   const auto old_end = checkpoints_.begin() + static_cast<std::ptrdiff_t>(n_old);
-  const auto kept_end = std::remove_if(checkpoints_.begin(), old_end,
-                                       [&](const auto& c) { return c->length % spacing_tokens != 0; });
+  const auto kept_end =
+      std::remove_if(checkpoints_.begin(), old_end, [&](const auto& c) { return c->length % spacing_tokens != 0; });
   checkpoints_.erase(kept_end, old_end);
 }
 
@@ -130,7 +132,9 @@ Result<void> SequenceState::begin_append(std::span<const int32_t> ids) {
   return {};
 }
 
-void SequenceState::commit_append(int64_t n) { length_ += n; }
+void SequenceState::commit_append(int64_t n) {
+  length_ += n;
+}
 
 ops::PagedRows SequenceState::entries(size_t layer) const {
   const LayerLayout& l = layout_->layers[layer];

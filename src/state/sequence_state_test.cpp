@@ -1,5 +1,5 @@
-// Pages, tails, checkpoints and saved bytes, without a model: what is written is what comes back. That the numbers in it
-// give the same logits is tests/model/equalities_test.cpp's.
+// Pages, tails, checkpoints and saved bytes, without a model: what is written is what comes back. That the numbers in
+// it give the same logits is tests/model/equalities_test.cpp's.
 
 #include "state/sequence_state.h"
 
@@ -231,7 +231,8 @@ TEST(SavedState, another_model_or_mode_is_named) {
   SequenceState state = fresh();
   append(state, 3);
   const std::vector<std::byte> bytes = saved(state);
-  const Result<SequenceState> restored = SequenceState::restore(test::small_layout(NumericMode::kExact), bytes, "saved");
+  const Result<SequenceState> restored =
+      SequenceState::restore(test::small_layout(NumericMode::kExact), bytes, "saved");
   ASSERT_FALSE(restored.ok());
   EXPECT_EQ(restored.error().code, ErrorCode::kInvalid);
   EXPECT_NE(restored.error().want.find("mode=exact"), std::string::npos);

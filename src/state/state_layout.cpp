@@ -12,7 +12,9 @@ namespace {
 constexpr int64_t kPageTokens = 128;
 constexpr int64_t kPageTokensMax = 4096;
 
-bool can_be_fp4(int64_t d) { return d >= 32 && std::has_single_bit(static_cast<uint64_t>(d)); }
+bool can_be_fp4(int64_t d) {
+  return d >= 32 && std::has_single_bit(static_cast<uint64_t>(d));
+}
 
 class Offsets {
  public:
@@ -34,7 +36,8 @@ StateOptions default_state_options(const ModelDescription& description, NumericM
   StateOptions options;
   const bool fp4_keys = can_be_fp4(description.index_head_dim);
   switch (mode) {
-    case NumericMode::kExact: break;
+    case NumericMode::kExact:
+      break;
     case NumericMode::kPublished:
       options.kv_rounding = ops::KvRounding::kE4m3;
       options.index_rounding = fp4_keys ? ops::KvRounding::kHadamardE2m1 : ops::KvRounding::kNone;

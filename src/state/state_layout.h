@@ -28,7 +28,7 @@ struct StateOptions {
   ops::KvFormat index_format = ops::KvFormat::kF32;
   ops::KvRounding kv_rounding = ops::KvRounding::kNone;     // of window rows and entries, before they are stored
   ops::KvRounding index_rounding = ops::KvRounding::kNone;  // of index keys, before they are stored
-  bool mtp = false;  // also keep what the draft layer needs
+  bool mtp = false;                                         // also keep what the draft layer needs
 };
 
 // What a mode uses unless told otherwise: exact keeps floats, published rounds and keeps floats (so that nothing but
@@ -75,8 +75,8 @@ struct StateLayout {
   std::vector<LayerLayout> layers;  // trunk, then the draft layer when options.mtp
 
   // `model_identity` names weights and description. Limit when ratios ask for pages above 4096 tokens.
-  static Result<StateLayout> create(const ModelDescription& description, std::string_view model_identity, NumericMode mode,
-                                    const StateOptions& options);
+  static Result<StateLayout> create(const ModelDescription& description, std::string_view model_identity,
+                                    NumericMode mode, const StateOptions& options);
 
   // Bytes of a state of `tokens` tokens with `checkpoints` kept tails.
   uint64_t state_bytes(int64_t tokens, int64_t checkpoints) const;

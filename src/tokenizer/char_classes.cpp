@@ -47,7 +47,7 @@ CharClasses::CharClasses() {
     if (is_cjk(c)) all[c] = in_cjk_range(all[c]);
   }
   // \s is Unicode's White_Space: the separators (Z), tab to carriage return, and next line.
-  for (const uint32_t c : {0x09, 0x0A, 0x0B, 0x0C, 0x0D, 0x85}) all[c] = kSpace;
+  for (const uint32_t c : {0x09u, 0x0Au, 0x0Bu, 0x0Cu, 0x0Du, 0x85u}) all[c] = kSpace;
   all['\n'] |= kNewline;
   all['\r'] |= kNewline;
 

@@ -5,22 +5,24 @@
 
 #include <algorithm>
 
-#include "cli/run_hadal.h"
+#include "cli/json_output.h"
 
 namespace hadal {
 namespace {
 
+using test::Finished;
+using test::json_of;
 using test::number_at;
-using test::parsed;
-using test::run_hadal;
+using test::TempFolder;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 // Measuring bandwidth takes a buffer of 1 GiB and some seconds, hence "Slow".
 TEST(BenchCommandSlow, the_embedded_model_stays_within_its_plan) {
-  const test::Run run = run_hadal({"bench", "--prefill", "4096", "--decode", "8", "--repeat", "1", "--threads", "2", "--json"});
+  const TempFolder folder;
+  const Finished run = run_hadal(folder, {"bench", "--prefill", "4096", "--decode", "8", "--repeat", "1", "--threads", "2", "--json"});
   ASSERT_EQ(run.exit_code, 0) << run.err;
-  const json::Value rows = parsed(run);
+  const json::Value rows = json_of(run);
   ASSERT_EQ(rows.items().size(), 2u);
   for (const json::Value& row : rows.items()) {
     // Promise 4. All weights and the whole context are in use, so the plan may not be far above either.
@@ -33,8 +35,9 @@ TEST(BenchCommandSlow, the_embedded_model_stays_within_its_plan) {
 }
 
 TEST(BenchCommandSlow, comma_separated_values_have_a_head_and_a_line_per_row) {
-  const test::Run run =
-      run_hadal({"bench", "--prefill", "4,8", "--decode", "2", "--repeat", "1", "--threads", "1", "--csv"});
+  const TempFolder folder;
+  const Finished run =
+      run_hadal(folder, {"bench", "--prefill", "4,8", "--decode", "2", "--repeat", "1", "--threads", "1", "--csv"});
   ASSERT_EQ(run.exit_code, 0) << run.err;
   EXPECT_EQ(std::count(run.out.begin(), run.out.end(), '\n'), 4);
   EXPECT_THAT(run.out, HasSubstr("phase,tokens,depth,threads,batch,tokens_per_s"));
@@ -43,16 +46,18 @@ TEST(BenchCommandSlow, comma_separated_values_have_a_head_and_a_line_per_row) {
 }
 
 TEST(BenchCommand, a_number_out_of_range_is_refused) {
-  const test::Run run = run_hadal({"bench", "--batch", "0"});
+  const TempFolder folder;
+  const Finished run = run_hadal(folder, {"bench", "--batch", "0"});
   EXPECT_EQ(run.exit_code, 1);
   EXPECT_THAT(run.err, HasSubstr("--batch"));
   EXPECT_THAT(run.out, IsEmpty());
 }
 
 TEST(PlanCommand, every_context_gets_a_plan_that_adds_up) {
-  const test::Run run = run_hadal({"plan", "--context", "1024,65536", "--sequences", "3", "--json"});
+  const TempFolder folder;
+  const Finished run = run_hadal(folder, {"plan", "--context", "1024,65536", "--sequences", "3", "--json"});
   ASSERT_EQ(run.exit_code, 0) << run.err;
-  const json::Value value = parsed(run);
+  const json::Value value = json_of(run);
   const auto& plans = value.find("plans")->items();
   ASSERT_EQ(plans.size(), 2u);
   for (const json::Value& plan : plans) {
@@ -65,7 +70,8 @@ TEST(PlanCommand, every_context_gets_a_plan_that_adds_up) {
 }
 
 TEST(PlanCommand, the_table_says_whether_it_fits) {
-  const test::Run run = run_hadal({"plan"});
+  const TempFolder folder;
+  const Finished run = run_hadal(folder, {"plan"});
   ASSERT_EQ(run.exit_code, 0) << run.err;
   EXPECT_THAT(run.out, HasSubstr("routed experts"));
   EXPECT_THAT(run.out, HasSubstr("context 4,096: "));
@@ -73,10 +79,11 @@ TEST(PlanCommand, the_table_says_whether_it_fits) {
 }
 
 TEST(DoctorCommandSlow, facts_measurements_and_findings_are_there) {
-  const test::Run run =
-      run_hadal({"doctor", "--model", std::string(HADAL_SOURCE_DIR) + "/models/v4-tiny", "--threads", "1", "--json"});
+  const TempFolder folder;
+  const Finished run =
+      run_hadal(folder, {"doctor", "--model", std::string(HADAL_SOURCE_DIR) + "/models/v4-tiny", "--threads", "1", "--json"});
   ASSERT_EQ(run.exit_code, 0) << run.err;
-  const json::Value value = parsed(run);
+  const json::Value value = json_of(run);
   EXPECT_GT(number_at(value, {"processors_usable"}), 0);
   EXPECT_GT(number_at(value, {"f32_gflops"}), 0);
   EXPECT_GT(number_at(value, {"disk", "read_gbps"}), 0);
@@ -85,7 +92,8 @@ TEST(DoctorCommandSlow, facts_measurements_and_findings_are_there) {
 }
 
 TEST(DoctorCommand, a_missing_model_is_named) {
-  const test::Run run = run_hadal({"doctor", "--model", "/nonexistent/model"});
+  const TempFolder folder;
+  const Finished run = run_hadal(folder, {"doctor", "--model", "/nonexistent/model"});
   EXPECT_EQ(run.exit_code, 1);
   EXPECT_THAT(run.err, HasSubstr("/nonexistent/model"));
 }

@@ -87,7 +87,8 @@ class Equalities : public ::testing::TestWithParam<Setup> {
   }
 
   // Logits of every position, fed at once in chunks of 512.
-  std::map<int64_t, std::vector<float>> whole(std::span<const int32_t> ids, int n_threads = 2, int64_t chunk = 512) const {
+  std::map<int64_t, std::vector<float>> whole(std::span<const int32_t> ids, int n_threads = 2,
+                                              int64_t chunk = 512) const {
     Engine e = engine(chunk, n_threads);
     const SequenceId id = open(e);
     Collector collector;
@@ -218,7 +219,8 @@ TEST_P(Equalities, a_sequence_in_a_batch_of_five_gives_the_bits_it_gives_alone) 
 std::vector<Setup> setups() {
   std::vector<Setup> all;
   for (const char* folder : {"tests/data/v4-random", "tests/data/v4-random-fp8", "models/v4-tiny"}) {
-    for (const NumericMode mode : {NumericMode::kExact, NumericMode::kPublished, NumericMode::kFast}) all.push_back({folder, mode});
+    for (const NumericMode mode : {NumericMode::kExact, NumericMode::kPublished, NumericMode::kFast})
+      all.push_back({folder, mode});
   }
   return all;
 }

@@ -61,7 +61,8 @@ const Setup kSetups[] = {
     {"v4_tiny", "models/v4-tiny", "tests/data/v4-tiny", kExact, CpuLevel::kAvx512},
 };
 
-INSTANTIATE_TEST_SUITE_P(Models, Goldens, ::testing::ValuesIn(kSetups), [](const auto& test) { return test.param.name; });
+INSTANTIATE_TEST_SUITE_P(Models, Goldens, ::testing::ValuesIn(kSetups),
+                         [](const auto& test) { return test.param.name; });
 
 TEST(FastMode, stays_within_the_promised_divergence_on_the_trained_model) {
   const CompareReport report =

@@ -25,10 +25,18 @@ struct StoredMatrix {
     for (int64_t i = 0; i < n; ++i) {
       const float v = normal(random);
       switch (dtype) {
-        case DType::kF32: m.put(i, v); break;
-        case DType::kF16: m.put(i, f32_to_f16(v)); break;
-        case DType::kBF16: m.put(i, f32_to_bf16(v)); break;
-        case DType::kF8E4M3: m.put(i, f32_to_e4m3(v)); break;
+        case DType::kF32:
+          m.put(i, v);
+          break;
+        case DType::kF16:
+          m.put(i, f32_to_f16(v));
+          break;
+        case DType::kBF16:
+          m.put(i, f32_to_bf16(v));
+          break;
+        case DType::kF8E4M3:
+          m.put(i, f32_to_e4m3(v));
+          break;
         default:
           if (i % 2 == 0) m.put(i / 2, static_cast<uint8_t>(byte(random)));
       }
@@ -63,7 +71,8 @@ struct StoredMatrix {
     if (dtype == DType::kF8E4M3 || dtype == DType::kF4E2M1) {
       weight.scale_rows = dtype == DType::kF8E4M3 ? 128 : 1;
       weight.scale_cols = dtype == DType::kF8E4M3 ? 128 : 32;
-      const int64_t blocks = (rows + weight.scale_rows - 1) / weight.scale_rows * ((cols + weight.scale_cols - 1) / weight.scale_cols);
+      const int64_t blocks =
+          (rows + weight.scale_rows - 1) / weight.scale_rows * ((cols + weight.scale_cols - 1) / weight.scale_cols);
       scales.resize(static_cast<size_t>(blocks));
       weight.scale = scales.data();
     }

@@ -100,7 +100,9 @@ class Checker {
       }
       const bool is_include = code_lines[i].starts_with("#");
       if (!is_include && !path_.starts_with("src/base/") && has_word(code_lines[i], "new")) {
-        report(i + 1, "raw-new", "make_unique, a container or a value owns memory; `new` stays in src/base");
+        report(
+            i + 1, "raw-new",
+            "make_unique (_for_overwrite where zeros cost), containers and values own memory; `new` stays in src/base");
       }
     }
   }

@@ -19,8 +19,9 @@ uint64_t read_avx2(const std::byte* data, int64_t n_bytes) {
     });
   }
   const __m256i sum = _mm256_add_epi64(_mm256_add_epi64(sums[0], sums[1]), _mm256_add_epi64(sums[2], sums[3]));
-  return static_cast<uint64_t>(_mm256_extract_epi64(sum, 0) + _mm256_extract_epi64(sum, 1) +
-                               _mm256_extract_epi64(sum, 2) + _mm256_extract_epi64(sum, 3));
+  alignas(32) uint64_t lanes[4];
+  _mm256_store_si256(reinterpret_cast<__m256i*>(lanes), sum);
+  return lanes[0] + lanes[1] + lanes[2] + lanes[3];
 }
 
 float f32_avx2(int64_t n_rounds) {

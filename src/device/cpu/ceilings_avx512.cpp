@@ -17,7 +17,11 @@ uint64_t read_avx512(const std::byte* data, int64_t n_bytes) {
                     HADAL_INLINE { sums[k] = _mm512_add_epi64(sums[k], _mm512_load_si512(data + i + 64 * k)); });
   }
   unrolled<7>([&](auto k) HADAL_INLINE { sums[0] = _mm512_add_epi64(sums[0], sums[k + 1]); });
-  return static_cast<uint64_t>(_mm512_reduce_add_epi64(sums[0]));
+  alignas(64) uint64_t lanes[8];
+  _mm512_store_si512(lanes, sums[0]);
+  uint64_t sum = 0;
+  for (const uint64_t lane : lanes) sum += lane;
+  return sum;
 }
 
 float f32_avx512(int64_t n_rounds) {

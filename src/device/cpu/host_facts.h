@@ -24,8 +24,8 @@ struct HostFacts {
   bool has_smt = false;       // several processors share a core
   int numa_nodes = 1;
   HostMemory memory;
-  std::string huge_pages;        // "always", "madvise", "never"; empty: not known
-  uint64_t open_files_max = 0;   // of this process; kUnlimited
+  std::string huge_pages;       // "always", "madvise", "never"; empty: not known
+  uint64_t open_files_max = 0;  // of this process; kUnlimited
   uint64_t locked_bytes_max = 0;
 
   static constexpr uint64_t kUnlimited = ~uint64_t{0};

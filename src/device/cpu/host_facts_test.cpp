@@ -35,7 +35,9 @@ TEST(HostFacts, the_chosen_word_stands_in_brackets) {
   EXPECT_EQ(chosen_in_brackets(""), "");
 }
 
-TEST(HostFacts, processors_of_one_core_count_once) { EXPECT_EQ(cores_of(kTwoCoresFourProcessors), 2); }
+TEST(HostFacts, processors_of_one_core_count_once) {
+  EXPECT_EQ(cores_of(kTwoCoresFourProcessors), 2);
+}
 
 TEST(HostFacts, features_come_in_order_of_importance) {
   EXPECT_THAT(features_of(kTwoCoresFourProcessors), ElementsAre("avx512f", "avx2", "fma"));
@@ -43,7 +45,9 @@ TEST(HostFacts, features_come_in_order_of_importance) {
   EXPECT_THAT(features_of(""), IsEmpty());
 }
 
-TEST(HostFacts, the_name_is_the_first_processors) { EXPECT_EQ(cpuinfo_value(kTwoCoresFourProcessors, "model name"), "A Processor"); }
+TEST(HostFacts, the_name_is_the_first_processors) {
+  EXPECT_EQ(cpuinfo_value(kTwoCoresFourProcessors, "model name"), "A Processor");
+}
 
 TEST(HostFacts, this_host_has_processors_and_memory) {
   const HostFacts facts = host_facts();

@@ -46,7 +46,8 @@ std::optional<uint64_t> control_group_number(const char* path) {
 
 HostMemory host_memory() {
   const std::string info = read_proc("/proc/meminfo");
-  HostMemory memory{.total_bytes = kilobytes_of(info, "MemTotal:"), .available_bytes = kilobytes_of(info, "MemAvailable:")};
+  HostMemory memory{.total_bytes = kilobytes_of(info, "MemTotal:"),
+                    .available_bytes = kilobytes_of(info, "MemAvailable:")};
   const std::optional<uint64_t> limit = control_group_number("/sys/fs/cgroup/memory.max");
   const std::optional<uint64_t> used = control_group_number("/sys/fs/cgroup/memory.current");
   if (limit && used) {
@@ -56,11 +57,17 @@ HostMemory host_memory() {
   return memory;
 }
 
-uint64_t resident_bytes() { return kilobytes_of(read_proc("/proc/self/status"), "VmRSS:"); }
+uint64_t resident_bytes() {
+  return kilobytes_of(read_proc("/proc/self/status"), "VmRSS:");
+}
 
-uint64_t resident_anonymous_bytes() { return kilobytes_of(read_proc("/proc/self/status"), "RssAnon:"); }
+uint64_t resident_anonymous_bytes() {
+  return kilobytes_of(read_proc("/proc/self/status"), "RssAnon:");
+}
 
-uint64_t peak_resident_bytes() { return kilobytes_of(read_proc("/proc/self/status"), "VmHWM:"); }
+uint64_t peak_resident_bytes() {
+  return kilobytes_of(read_proc("/proc/self/status"), "VmHWM:");
+}
 
 bool reset_peak_resident_bytes() {
   // proc(5): "5" resets the peak resident set size (Linux 4.0 and later).

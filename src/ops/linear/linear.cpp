@@ -62,9 +62,8 @@ void pack_rows_avx512(CpuDevice& cpu, const PackRows& op);
 #endif
 
 std::span<const Version<PackRows>> pack_rows_versions() {
-  static constexpr Version<PackRows> kVersions[] = {
-      {CpuLevel::kPortable, pack_rows_reference},
-      HADAL_X86_VERSIONS({CpuLevel::kAvx512, pack_rows_avx512}, )};
+  static constexpr Version<PackRows> kVersions[] = {{CpuLevel::kPortable, pack_rows_reference},
+                                                    HADAL_X86_VERSIONS({CpuLevel::kAvx512, pack_rows_avx512}, )};
   return kVersions;
 }
 

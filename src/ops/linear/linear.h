@@ -54,16 +54,16 @@ void pack_rows_reference(CpuDevice& cpu, const PackRows& op);
 std::span<const Version<PackRows>> pack_rows_versions();
 
 struct Linear {
-  PackedRows x;         // [T, groups, K]
-  Weight w;             // [N, K]; with groups, rows [g N / groups, (g + 1) N / groups) read group g of x
-  float* y = nullptr;   // [T, N], rows y_stride elements apart
+  PackedRows x;        // [T, groups, K]
+  Weight w;            // [N, K]; with groups, rows [g N / groups, (g + 1) N / groups) read group g of x
+  float* y = nullptr;  // [T, N], rows y_stride elements apart
   int64_t y_stride = 0;
 };
 
-// Order: for each (t, n) one chain over k in steps of the vector width, lanes added by the tree of ops/simd_avx512.h (sum_tree). It
-// depends on neither T nor N nor threads: a token gives the same bits alone and in a batch.
-// Accuracy: within K * 2^-24 * sum |x w| of the reference, which sums in double.
-// Cost: reads w.bytes() once per call for any T that fits the cache, 2 T N K operations.
+// Order: for each (t, n) one chain over k in steps of the vector width, lanes added by the tree of ops/simd_avx512.h
+// (sum_tree). It depends on neither T nor N nor threads: a token gives the same bits alone and in a batch. Accuracy:
+// within K * 2^-24 * sum |x w| of the reference, which sums in double. Cost: reads w.bytes() once per call for any T
+// that fits the cache, 2 T N K operations.
 void linear(Device& device, const Linear& op);
 void linear_reference(CpuDevice& cpu, const Linear& op);
 std::span<const Version<Linear>> linear_versions();

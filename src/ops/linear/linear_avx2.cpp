@@ -4,27 +4,13 @@
 
 #include <algorithm>
 #include <cstring>
-#include <memory>
 
 #include "ops/linear/linear_kernels.h"
 #include "ops/simd_avx2.h"
+#include "ops/thread_scratch.h"
 
 namespace hadal::ops {
 namespace {
-
-// Per-thread: one widened row, one scaled or widened token at a time.
-struct Scratch {
-  std::unique_ptr<float[]> memory;
-  int64_t size = 0;
-
-  float* floats(int64_t n) {
-    if (size < n) {
-      memory.reset(new float[static_cast<size_t>(n)]);
-      size = n;
-    }
-    return memory.get();
-  }
-};
 
 __m256 bf16_at(const std::byte* p) {
   const __m256i words = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
@@ -63,12 +49,23 @@ void widen_row(const Weight& w, int64_t row, int64_t k_padded, float* out) {
   for (; k + 8 <= w.cols; k += 8) {
     __m256 v = _mm256_setzero_ps();
     switch (w.dtype) {
-      case DType::kF32: v = _mm256_loadu_ps(reinterpret_cast<const float*>(data) + k); break;
-      case DType::kF16: v = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(data + 2 * k))); break;
-      case DType::kBF16: v = bf16_at(data + 2 * k); break;
-      case DType::kF8E4M3: v = e4m3_at(data + k); break;
-      case DType::kF4E2M1: v = e2m1_at(data + k / 2); break;
-      default: HADAL_CHECK(false, "no matrix of this dtype", dtype_name(w.dtype));
+      case DType::kF32:
+        v = _mm256_loadu_ps(reinterpret_cast<const float*>(data) + k);
+        break;
+      case DType::kF16:
+        v = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(data + 2 * k)));
+        break;
+      case DType::kBF16:
+        v = bf16_at(data + 2 * k);
+        break;
+      case DType::kF8E4M3:
+        v = e4m3_at(data + k);
+        break;
+      case DType::kF4E2M1:
+        v = e2m1_at(data + k / 2);
+        break;
+      default:
+        HADAL_CHECK(false, "no matrix of this dtype", dtype_name(w.dtype));
     }
     if (w.scale != nullptr) v = _mm256_mul_ps(v, _mm256_set1_ps(scale_at(w, row, k)));
     _mm256_storeu_ps(out + k, v);
@@ -98,9 +95,9 @@ float dot(const float* w, const TokenRows& x, int64_t t, int64_t k_padded) {
 }  // namespace
 
 void row_block_avx2(const Weight& w, int64_t row0, int64_t n, const TokenRows& x, float* y, int64_t y_stride) {
-  thread_local Scratch scratch;
   const int64_t k_padded = (w.cols + 63) / 64 * 64;
-  float* row = scratch.floats(k_padded);
+  auto* row =
+      reinterpret_cast<float*>(thread_scratch(ScratchUse::kPanel, static_cast<size_t>(k_padded) * sizeof(float)));
   for (int64_t r = 0; r < n; ++r) {
     widen_row(w, row0 + r, k_padded, row);
     for (int64_t t = 0; t < x.T; ++t) y[t * y_stride + r] = dot(row, x, t, k_padded);

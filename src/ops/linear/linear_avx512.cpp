@@ -4,39 +4,35 @@
 // into a panel that stays in L2 and meets six tokens at a time; bound by the FMA or vdpbf16ps units.
 
 #include <algorithm>
-#include <memory>
+#include <bit>
 
 #include "ops/linear/dot_avx512.h"
 #include "ops/linear/linear_kernels.h"
+#include "ops/thread_scratch.h"
 
 namespace hadal::ops {
 namespace {
 
-// Per-thread memory that grows to the largest block seen: a panel of 64 rows and six scaled tokens, at most about
-// 70 * K * 4 bytes.
-std::byte* scratch(size_t bytes) {
-  thread_local std::unique_ptr<std::byte[]> memory;
-  thread_local size_t size = 0;
-  if (size < bytes) {
-    memory.reset(new std::byte[bytes]);  // loads and stores are unaligned ones
-    size = bytes;
-  }
-  return memory.get();
-}
-
+// Scale `block` of the rows at `row`.
 float scale_of(const Weight& w, int64_t row, int64_t block) {
   const int64_t index = row / w.scale_rows * w.scale_stride() + block;
   if (w.scale_dtype == DType::kF32) return reinterpret_cast<const float*>(w.scale)[index];
-  return e8m0_to_f32(static_cast<uint8_t>(w.scale[index]));
+  const auto code = static_cast<uint8_t>(w.scale[index]);
+  // 2^(code - 127): the code is a float's exponent field, but for the two codes that are no normal number.
+  if (code == 0 || code == 255) return e8m0_to_f32(code);
+  return std::bit_cast<float>(static_cast<uint32_t>(code) << 23);
 }
 
-// A token's activations times the block scales of the rows at `row`; FP8 only.
+// A token's activations times the block scales of the rows at `row`; FP8 only. Behind K the activations are zero, and
+// the last block's scale does for them.
 template <class Dot>
-void scale_token(const Weight& w, int64_t row, const typename Dot::Number* x, int64_t k_padded, typename Dot::Number* out) {
-  for (int64_t k = 0; k < k_padded; k += 16) {
-    // Behind K the activations are zero; the last block's scale does for them.
-    const int64_t block = std::min(k, w.cols - 1) / w.scale_cols;
-    Dot::scale16(x + k, scale_of(w, row, block), out + k);
+void scale_token(const Weight& w, int64_t row, const typename Dot::Number* x, int64_t k_padded,
+                 typename Dot::Number* out) {
+  const int64_t n_blocks = w.scale_stride();
+  for (int64_t block = 0; block < n_blocks; ++block) {
+    const float scale = scale_of(w, row, block);
+    const int64_t end = block + 1 == n_blocks ? k_padded : (block + 1) * w.scale_cols;
+    for (int64_t k = block * w.scale_cols; k < end; k += 16) Dot::scale16(x + k, scale, out + k);
   }
 }
 
@@ -46,9 +42,11 @@ void row_block(const Weight& w, int64_t row0, int64_t n, const TokenRows& x, flo
   const int64_t k_padded = (w.cols + 63) / 64 * 64;
   const bool is_scaled = w.dtype == DType::kF8E4M3;
   // Stored numbers can be used where they lie when they are of the product's own type and end on a step.
-  const bool is_direct = w.cols % 64 == 0 && ((w.dtype == DType::kBF16 && Dot::kStep == 32) || (w.dtype == DType::kF32 && Dot::kStep == 16));
+  const bool is_direct = w.cols % 64 == 0 && ((w.dtype == DType::kBF16 && Dot::kStep == 32) ||
+                                              (w.dtype == DType::kF32 && Dot::kStep == 16));
   const int64_t panel_numbers = x.T == 1 || is_direct ? 0 : n * k_padded;
-  auto* tokens = reinterpret_cast<Number*>(scratch(static_cast<size_t>(panel_numbers + kTileTokens * k_padded) * sizeof(Number)));
+  auto* tokens = reinterpret_cast<Number*>(
+      thread_scratch(ScratchUse::kPanel, static_cast<size_t>(panel_numbers + kTileTokens * k_padded) * sizeof(Number)));
   Number* panel = tokens + kTileTokens * k_padded;
 
   if (x.T == 1) {
@@ -57,7 +55,7 @@ void row_block(const Weight& w, int64_t row0, int64_t n, const TokenRows& x, flo
       scale_token<Dot>(w, row0, token, k_padded, tokens);
       token = tokens;
     }
-    rows_times_token<Dot, Row>(w, row0, n, token, k_padded, y);
+    rows_times_token<Dot, Row>(w, row0, n, token, y);
     return;
   }
   const Number* weights = panel;
@@ -65,8 +63,7 @@ void row_block(const Weight& w, int64_t row0, int64_t n, const TokenRows& x, flo
     weights = reinterpret_cast<const Number*>(w.data + row0 * w.row_bytes());
   } else {
     for (int64_t r = 0; r < n; ++r) {
-      const Row row = Row::at(w, row0 + r);
-      for (int64_t k = 0; k < k_padded; k += 64) Dot::widen64(row, k, w.cols, panel + r * k_padded);
+      widen_row<Dot>(Row::at(w, row0 + r), w.cols, panel + r * k_padded);
     }
   }
   for (int64_t t = 0; t < x.T; t += kTileTokens) {
@@ -80,8 +77,8 @@ void row_block(const Weight& w, int64_t row0, int64_t n, const TokenRows& x, flo
       }
     }
     for (int64_t r = 0; r < n; r += kPanelRows) {
-      panel_times_tokens<Dot>(weights + r * k_padded, k_padded, std::min(kPanelRows, n - r), tokens, k_padded, tokens_now,
-                              k_padded, y + t * y_stride + r, y_stride);
+      panel_times_tokens<Dot>(weights + r * k_padded, k_padded, std::min(kPanelRows, n - r), tokens, k_padded,
+                              tokens_now, k_padded, y + t * y_stride + r, y_stride);
     }
   }
 }
@@ -90,23 +87,21 @@ void row_block(const Weight& w, int64_t row0, int64_t n, const TokenRows& x, flo
 // a few tokens at a time.
 void row_block_widened(const Weight& w, int64_t row0, int64_t n, const TokenRows& x, float* y, int64_t y_stride) {
   const int64_t k_padded = (w.cols + 63) / 64 * 64;
-  thread_local std::unique_ptr<float[]> floats;
-  thread_local int64_t size = 0;
-  if (size < kTileTokens * k_padded) {
-    size = kTileTokens * k_padded;
-    floats.reset(new float[static_cast<size_t>(size)]);
-  }
+  const auto bytes = static_cast<size_t>(kTileTokens * k_padded) * sizeof(float);
+  auto* floats = reinterpret_cast<float*>(thread_scratch(ScratchUse::kTokens, bytes));
   for (int64_t t = 0; t < x.T; t += kTileTokens) {
     const int64_t tokens = std::min(kTileTokens, x.T - t);
     const std::byte* rows[kTileTokens];
     for (int64_t i = 0; i < tokens; ++i) {
-      float* out = floats.get() + i * k_padded;
+      float* out = floats + i * k_padded;
       for (int64_t k = 0; k < k_padded; k += 16) {
-        _mm512_storeu_ps(out + k, widen_bf16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x.rows[t + i] + 2 * k))));
+        _mm512_storeu_ps(out + k,
+                         widen_bf16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x.rows[t + i] + 2 * k))));
       }
       rows[i] = reinterpret_cast<const std::byte*>(out);
     }
-    row_block_avx512(w, row0, n, {.format = RowFormat::kF32, .K = x.K, .rows = rows, .T = tokens}, y + t * y_stride, y_stride);
+    row_block_avx512(w, row0, n, {.format = RowFormat::kF32, .K = x.K, .rows = rows, .T = tokens}, y + t * y_stride,
+                     y_stride);
   }
 }
 
@@ -121,12 +116,18 @@ void row_block_avx512(const Weight& w, int64_t row0, int64_t n, const TokenRows&
     return row_block_widened(w, row0, n, x, y, y_stride);
   }
   switch (w.dtype) {
-    case DType::kF32: return row_block<F32Dot, F32Row>(w, row0, n, x, y, y_stride);
-    case DType::kF16: return row_block<F32Dot, F16Row>(w, row0, n, x, y, y_stride);
-    case DType::kBF16: return row_block<F32Dot, FloatsOfWords<Bf16Row>>(w, row0, n, x, y, y_stride);
-    case DType::kF8E4M3: return row_block<F32Dot, FloatsOfWords<E4m3Row>>(w, row0, n, x, y, y_stride);
-    case DType::kF4E2M1: return row_block<F32Dot, FloatsOfWords<E2m1Row>>(w, row0, n, x, y, y_stride);
-    default: HADAL_CHECK(false, "no matrix of this dtype", dtype_name(w.dtype));
+    case DType::kF32:
+      return row_block<F32Dot, F32Row>(w, row0, n, x, y, y_stride);
+    case DType::kF16:
+      return row_block<F32Dot, F16Row>(w, row0, n, x, y, y_stride);
+    case DType::kBF16:
+      return row_block<F32Dot, FloatsOfWords<Bf16Row>>(w, row0, n, x, y, y_stride);
+    case DType::kF8E4M3:
+      return row_block<F32Dot, FloatsOfWords<E4m3Row>>(w, row0, n, x, y, y_stride);
+    case DType::kF4E2M1:
+      return row_block<F32Dot, FloatsOfWords<E2m1Row>>(w, row0, n, x, y, y_stride);
+    default:
+      HADAL_CHECK(false, "no matrix of this dtype", dtype_name(w.dtype));
   }
 }
 

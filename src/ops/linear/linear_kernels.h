@@ -13,9 +13,10 @@ struct TokenRows {
   int64_t T = 0;
 };
 
-// y[t][n] for the rows [row0, row0 + n) of w, into y + t * y_stride + (row - row0). n <= 64; the rows lie within one row
-// of scale blocks. Same order as the contract of linear.h says.
-using RowBlockKernel = void (*)(const Weight& w, int64_t row0, int64_t n, const TokenRows& x, float* y, int64_t y_stride);
+// y[t][n] for the rows [row0, row0 + n) of w, into y + t * y_stride + (row - row0). n <= 64; the rows lie within one
+// row of scale blocks. Same order as the contract of linear.h says.
+using RowBlockKernel = void (*)(const Weight& w, int64_t row0, int64_t n, const TokenRows& x, float* y,
+                                int64_t y_stride);
 
 RowBlockKernel row_block_kernel_for(CpuLevel level);
 

@@ -26,15 +26,20 @@ float weight_at(const Weight& w, int64_t row, int64_t col) {
     return w.scale_dtype == DType::kF32 ? load<float>(w.scale, block) : e8m0_to_f32(load<uint8_t>(w.scale, block));
   };
   switch (w.dtype) {
-    case DType::kF32: return load<float>(w.data, index);
-    case DType::kF16: return f16_to_f32(load<uint16_t>(w.data, index));
-    case DType::kBF16: return bf16_to_f32(load<uint16_t>(w.data, index));
-    case DType::kF8E4M3: return e4m3_to_f32(load<uint8_t>(w.data, index)) * scale();
+    case DType::kF32:
+      return load<float>(w.data, index);
+    case DType::kF16:
+      return f16_to_f32(load<uint16_t>(w.data, index));
+    case DType::kBF16:
+      return bf16_to_f32(load<uint16_t>(w.data, index));
+    case DType::kF8E4M3:
+      return e4m3_to_f32(load<uint8_t>(w.data, index)) * scale();
     case DType::kF4E2M1: {
       const uint8_t pair = load<uint8_t>(w.data, index / 2);
       return e2m1_to_f32(index % 2 == 0 ? pair & 0xF : pair >> 4) * scale();
     }
-    default: HADAL_CHECK(false, "no matrix of this dtype", dtype_name(w.dtype));
+    default:
+      HADAL_CHECK(false, "no matrix of this dtype", dtype_name(w.dtype));
   }
   return 0;
 }
@@ -77,8 +82,8 @@ void linear_reference(CpuDevice& cpu, const Linear& op) {
   cpu.pool().run(op.w.rows, [&](int64_t n) {
     for (int64_t t = 0; t < op.x.T; ++t) {
       const std::byte* row = op.x.row(t, n / rows_per_group);
-      row_block_reference(op.w, n, 1, {.format = op.x.format, .K = op.x.K, .rows = &row, .T = 1}, op.y + t * op.y_stride + n,
-                          op.y_stride);
+      row_block_reference(op.w, n, 1, {.format = op.x.format, .K = op.x.K, .rows = &row, .T = 1},
+                          op.y + t * op.y_stride + n, op.y_stride);
     }
   });
 }

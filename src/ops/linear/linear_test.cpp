@@ -52,9 +52,9 @@ struct Case {
 
 // Odd sizes of the small fixtures, partial scale blocks, sizes around the tiles, and V4-Flash's own.
 const Case kCases[] = {
-    {DType::kF32, 24, 256, 1, 3},      {DType::kBF16, 64, 160, 2, 5},   {DType::kBF16, 7, 32, 1, 1},
-    {DType::kF16, 33, 96, 1, 4},       {DType::kF8E4M3, 200, 130, 1, 7}, {DType::kF8E4M3, 256, 128, 1, 13},
-    {DType::kF8E4M3, 128, 384, 2, 2},  {DType::kF4E2M1, 65, 96, 1, 6},   {DType::kF4E2M1, 128, 64, 1, 1},
+    {DType::kF32, 24, 256, 1, 3},      {DType::kBF16, 64, 160, 2, 5},     {DType::kBF16, 7, 32, 1, 1},
+    {DType::kF16, 33, 96, 1, 4},       {DType::kF8E4M3, 200, 130, 1, 7},  {DType::kF8E4M3, 256, 128, 1, 13},
+    {DType::kF8E4M3, 128, 384, 2, 2},  {DType::kF4E2M1, 65, 96, 1, 6},    {DType::kF4E2M1, 128, 64, 1, 1},
     {DType::kF4E2M1, 16, 4096, 1, 9},  {DType::kF8E4M3, 512, 4096, 1, 1}, {DType::kBF16, 256, 4096, 1, 12},
     {DType::kF8E4M3, 1024, 4096, 8, 2}};
 
@@ -90,7 +90,8 @@ TEST(Linear, a_token_gives_the_same_bits_alone_and_among_others) {
           const std::vector<float> one(x.begin() + t * width, x.begin() + (t + 1) * width);
           const std::vector<float> alone = apply(level, 1, stored.weight, one, 1, c.groups, rounding);
           const std::vector<float> among(all.begin() + t * c.rows, all.begin() + (t + 1) * c.rows);
-          ASSERT_TRUE(test::same_bits(alone, among)) << dtype_name(c.dtype) << " token " << t << " " << cpu_level_name(level);
+          ASSERT_TRUE(test::same_bits(alone, among))
+              << dtype_name(c.dtype) << " token " << t << " " << cpu_level_name(level);
         }
       }
     }
@@ -153,8 +154,8 @@ TEST(Linear, goldens_of_quantised_linears_hold) {
                    .scale_cols = is_fp4 ? 32 : 128};
     for (const CpuLevel level : {CpuLevel::kPortable, CpuLevel::kAvx2, CpuLevel::kAvx512}) {
       // 5e-6 is how well the sources of the goldens agree; the outputs are of size 1 to 30.
-      EXPECT_TRUE(test::within(apply(level, 1, w, input, 8, 1, ActivationRounding::kNone), golden.f32(g.name + ".out_plain"),
-                               {.rtol = 5e-6, .atol = 5e-6}));
+      EXPECT_TRUE(test::within(apply(level, 1, w, input, 8, 1, ActivationRounding::kNone),
+                               golden.f32(g.name + ".out_plain"), {.rtol = 5e-6, .atol = 5e-6}));
       EXPECT_TRUE(test::within(apply(level, 1, w, input, 8, 1, ActivationRounding::kE4m3),
                                golden.f32(g.name + ".out_act_quant"), {.rtol = 5e-6, .atol = 5e-6}));
     }
@@ -193,13 +194,16 @@ TEST(PackRows, every_version_rounds_to_the_same_bits) {
   x[5] = -0.0f;
   x[6] = 0x1p-130f;
   x[7] = 1.00390625f;  // half way between two BF16 numbers
-  for (const ActivationRounding rounding : {ActivationRounding::kNone, ActivationRounding::kBf16, ActivationRounding::kE4m3}) {
+  for (const ActivationRounding rounding :
+       {ActivationRounding::kNone, ActivationRounding::kBf16, ActivationRounding::kE4m3}) {
     const RowFormat format = row_format(rounding);
     std::vector<std::vector<std::byte>> results;
     for (const CpuLevel level : {CpuLevel::kPortable, CpuLevel::kAvx2, CpuLevel::kAvx512}) {
       CpuDevice cpu({.n_threads = 1, .level = level});
       std::vector<std::byte> packed(static_cast<size_t>(packed_rows_bytes(5, 1, 130, format)));
-      pack_rows(cpu, {.x = x.data(), .x_stride = 130, .rounding = rounding,
+      pack_rows(cpu, {.x = x.data(),
+                      .x_stride = 130,
+                      .rounding = rounding,
                       .out = {.format = format, .T = 5, .groups = 1, .K = 130, .data = packed.data()}});
       results.push_back(std::move(packed));
     }

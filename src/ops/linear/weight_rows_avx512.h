@@ -42,8 +42,27 @@ constexpr E4m3Bytes kE4m3Bytes = make_e4m3_bytes();
 
 // BF16 of the 16 FP4 codes, twice: a 32-word table for vpermw.
 alignas(64) constexpr std::array<uint16_t, 32> kE2m1Words = {
-    0x0000, 0x3F00, 0x3F80, 0x3FC0, 0x4000, 0x4040, 0x4080, 0x40C0, 0x8000, 0xBF00, 0xBF80, 0xBFC0, 0xC000, 0xC040, 0xC080, 0xC0C0,
-    0x0000, 0x3F00, 0x3F80, 0x3FC0, 0x4000, 0x4040, 0x4080, 0x40C0, 0x8000, 0xBF00, 0xBF80, 0xBFC0, 0xC000, 0xC040, 0xC080, 0xC0C0};
+    0x0000, 0x3F00, 0x3F80, 0x3FC0, 0x4000, 0x4040, 0x4080, 0x40C0, 0x8000, 0xBF00, 0xBF80,
+    0xBFC0, 0xC000, 0xC040, 0xC080, 0xC0C0, 0x0000, 0x3F00, 0x3F80, 0x3FC0, 0x4000, 0x4040,
+    0x4080, 0x40C0, 0x8000, 0xBF00, 0xBF80, 0xBFC0, 0xC000, 0xC040, 0xC080, 0xC0C0};
+
+// What a scale adds to the exponent field of a BF16 word, ready to be broadcast from memory.
+struct E2m1Shifts {
+  std::array<int16_t, 256> word{};
+  static bool is_normal(uint8_t scale) { return static_cast<uint8_t>(scale - 2) <= 249; }
+};
+constexpr E2m1Shifts make_e2m1_shifts() {
+  E2m1Shifts shifts;
+  for (int scale = 2; scale <= 251; ++scale)
+    shifts.word[static_cast<size_t>(scale)] = static_cast<int16_t>((scale - 127) * 128);
+  return shifts;
+}
+constexpr E2m1Shifts kE2m1Shifts = make_e2m1_shifts();
+
+// A hint: the address may lie behind the matrix.
+inline void fetch_line(const std::byte* at) {
+  _mm_prefetch(reinterpret_cast<const char*>(at), _MM_HINT_T0);
+}
 
 // The two halves of 64 BF16 words in natural order.
 struct Words64 {
@@ -55,7 +74,10 @@ struct Bf16Row {
   const std::byte* data;
 
   static Bf16Row at(const Weight& w, int64_t row) { return {w.data + row * w.row_bytes()}; }
-  const std::byte* address(int64_t k) const { return data + 2 * k; }
+  void fetch(int64_t k, int64_t ahead) const {
+    fetch_line(data + 2 * k + ahead);
+    fetch_line(data + 2 * k + ahead + 64);
+  }
   Words64 load(int64_t k) const { return {_mm512_loadu_si512(data + 2 * k), _mm512_loadu_si512(data + 2 * k + 64)}; }
   Words64 load_tail(int64_t k, int64_t n) const {
     alignas(64) std::byte tail[128] = {};
@@ -68,7 +90,7 @@ struct E4m3Row {
   const std::byte* data;
 
   static E4m3Row at(const Weight& w, int64_t row) { return {w.data + row * w.row_bytes()}; }
-  const std::byte* address(int64_t k) const { return data + k; }
+  void fetch(int64_t k, int64_t ahead) const { fetch_line(data + k + ahead); }
   static Words64 widen(__m512i codes) {
     // 64-bit pieces 0 4 1 5 2 6 3 7, so that the byte interleaving below, which stays inside 128 bits, ends in order.
     const __m512i order = _mm512_set_epi64(7, 3, 6, 2, 5, 1, 4, 0);
@@ -78,7 +100,8 @@ struct E4m3Row {
                                                  _mm512_load_si512(kE4m3Bytes.low.data() + 64));
     const __m512i magnitude = _mm512_permutex2var_epi8(_mm512_load_si512(kE4m3Bytes.high.data()), c,
                                                        _mm512_load_si512(kE4m3Bytes.high.data() + 64));
-    const __m512i high = _mm512_ternarylogic_epi64(magnitude, c, _mm512_set1_epi8(static_cast<char>(0x80)), 0xF8);  // a | (b & c)
+    const __m512i high =
+        _mm512_ternarylogic_epi64(magnitude, c, _mm512_set1_epi8(static_cast<char>(0x80)), 0xF8);  // a | (b & c)
     return {_mm512_unpacklo_epi8(low, high), _mm512_unpackhi_epi8(low, high)};
   }
   Words64 load(int64_t k) const { return widen(_mm512_loadu_si512(data + k)); }
@@ -95,17 +118,19 @@ struct E2m1Row {
   static E2m1Row at(const Weight& w, int64_t row) {
     return {w.data + row * w.row_bytes(), w.scale + row * w.scale_stride()};
   }
-  const std::byte* address(int64_t k) const { return data + k / 2; }
-  // BF16 of all 16 codes times 2^(scale - 127).
+  void fetch(int64_t k, int64_t ahead) const { fetch_line(data + k / 2 + ahead); }
+  // BF16 of all 16 codes times 2^(scale - 127): added to the exponent field, which stays in 1..254 for all scales but
+  // the five outermost.
   static __m512i table(uint8_t scale) {
     const __m512i words = _mm512_load_si512(kE2m1Words.data());
-    // Exponents 126..129 of the codes stay in 1..254 for these scales: the scale is added to the exponent field.
-    if (scale >= 2 && scale <= 251) [[likely]] {
-      const auto shift = static_cast<short>((scale - 127) * 128);
-      return _mm512_mask_add_epi16(words, 0xFEFEFEFE, words, _mm512_set1_epi16(shift));
+    if (kE2m1Shifts.is_normal(scale)) [[likely]] {
+      const __m512i shift = _mm512_set1_epi16(kE2m1Shifts.word[scale]);
+      return _mm512_mask_add_epi16(words, 0xFEFEFEFE, words, shift);
     }
     alignas(64) uint16_t scaled[32];
-    for (unsigned i = 0; i < 32; ++i) scaled[i] = f32_to_bf16(e2m1_to_f32(static_cast<uint8_t>(i & 15)) * e8m0_to_f32(scale));
+    for (unsigned i = 0; i < 32; ++i) {
+      scaled[i] = f32_to_bf16(e2m1_to_f32(static_cast<uint8_t>(i & 15)) * e8m0_to_f32(scale));
+    }
     return _mm512_load_si512(scaled);
   }
   static __m512i widen(__m128i pairs, uint8_t scale) {
@@ -149,7 +174,7 @@ struct FloatsOfWords {
   WordRow row;
 
   static FloatsOfWords at(const Weight& w, int64_t r) { return {WordRow::at(w, r)}; }
-  const std::byte* address(int64_t k) const { return row.address(k); }
+  void fetch(int64_t k, int64_t ahead) const { row.fetch(k, ahead); }
   Floats64 load(int64_t k) const { return widen_words(row.load(k)); }
   Floats64 load_tail(int64_t k, int64_t n) const { return widen_words(row.load_tail(k, n)); }
 };
@@ -157,8 +182,13 @@ struct FloatsOfWords {
 struct F32Row {
   const float* data;
 
-  static F32Row at(const Weight& w, int64_t row) { return {reinterpret_cast<const float*>(w.data + row * w.row_bytes())}; }
-  const std::byte* address(int64_t k) const { return reinterpret_cast<const std::byte*>(data + k); }
+  static F32Row at(const Weight& w, int64_t row) {
+    return {reinterpret_cast<const float*>(w.data + row * w.row_bytes())};
+  }
+  void fetch(int64_t k, int64_t ahead) const {
+    for (int64_t line = 0; line < 4; ++line)
+      fetch_line(reinterpret_cast<const std::byte*>(data + k) + ahead + 64 * line);
+  }
   Floats64 load(int64_t k) const {
     return {{_mm512_loadu_ps(data + k), _mm512_loadu_ps(data + k + 16), _mm512_loadu_ps(data + k + 32),
              _mm512_loadu_ps(data + k + 48)}};
@@ -177,10 +207,14 @@ struct F16Row {
   const std::byte* data;
 
   static F16Row at(const Weight& w, int64_t row) { return {w.data + row * w.row_bytes()}; }
-  const std::byte* address(int64_t k) const { return data + 2 * k; }
+  void fetch(int64_t k, int64_t ahead) const {
+    fetch_line(data + 2 * k + ahead);
+    fetch_line(data + 2 * k + ahead + 64);
+  }
   static Floats64 widen(const std::byte* at) {
     Floats64 out;
-    for (int i = 0; i < 4; ++i) out.v[i] = _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at + 32 * i)));
+    for (int i = 0; i < 4; ++i)
+      out.v[i] = _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at + 32 * i)));
     return out;
   }
   Floats64 load(int64_t k) const { return widen(data + 2 * k); }

@@ -15,7 +15,8 @@ std::span<const Version<Moe>> moe_versions() {
       {CpuLevel::kPortable, moe_reference},
       HADAL_X86_VERSIONS(
           {CpuLevel::kAvx2, [](CpuDevice& cpu, const Moe& op) { moe_by_blocks(cpu, op, row_block_avx2, swiglu_avx2); }},
-          {CpuLevel::kAvx512, [](CpuDevice& cpu, const Moe& op) { moe_by_blocks(cpu, op, row_block_avx512, swiglu_avx512); }}, )};
+          {CpuLevel::kAvx512,
+           [](CpuDevice& cpu, const Moe& op) { moe_by_blocks(cpu, op, row_block_avx512, swiglu_avx512); }}, )};
   return kVersions;
 }
 

@@ -20,19 +20,19 @@
 namespace hadal::ops {
 
 struct Moe {
-  PackedRows x;                              // [T, 1, C]
-  const int32_t* experts = nullptr;          // [T, K] ascending ids
-  const float* weights = nullptr;            // [T, K]
-  std::span<const ExpertWeights> routed;     // [E]
-  const ExpertWeights* shared = nullptr;     // null: none
+  PackedRows x;                           // [T, 1, C]
+  const int32_t* experts = nullptr;       // [T, K] ascending ids
+  const float* weights = nullptr;         // [T, K]
+  std::span<const ExpertWeights> routed;  // [E]
+  const ExpertWeights* shared = nullptr;  // null: none
   int64_t T = 0;
   int64_t K = 0;
   int64_t C = 0;  // hidden
   int64_t I = 0;  // moe_inter_dim
   float swiglu_limit = 0;
   ActivationRounding hidden_rounding = ActivationRounding::kNone;  // of h, before w2
-  float* y = nullptr;            // [T, C]
-  std::byte* scratch = nullptr;  // moe_scratch_bytes(...), aligned to 64
+  float* y = nullptr;                                              // [T, C]
+  std::byte* scratch = nullptr;                                    // moe_scratch_bytes(...), aligned to 64
 };
 
 int64_t moe_scratch_bytes(int64_t T, int64_t K, int64_t I);

@@ -15,9 +15,9 @@ struct Group {
 };
 
 struct Pairs {
-  std::vector<Group> groups;    // ascending expert ids, the shared expert last
-  std::vector<int64_t> token;   // [pairs]
-  std::vector<float> weight;    // [pairs]
+  std::vector<Group> groups;   // ascending expert ids, the shared expert last
+  std::vector<int64_t> token;  // [pairs]
+  std::vector<float> weight;   // [pairs]
 };
 
 Pairs group_by_expert(const Moe& op) {
@@ -74,7 +74,8 @@ void moe_by_blocks(CpuDevice& cpu, const Moe& op, RowBlockKernel row_block, Swig
     row_block(group.expert->w3, row0, n, x, up, n);
     for (int64_t j = 0; j < group.n; ++j) {
       const int64_t p = group.first_pair + j;
-      swiglu_kernel(gate + j * n, up + j * n, n, op.swiglu_limit, pairs.weight[static_cast<size_t>(p)], h + p * op.I + row0);
+      swiglu_kernel(gate + j * n, up + j * n, n, op.swiglu_limit, pairs.weight[static_cast<size_t>(p)],
+                    h + p * op.I + row0);
     }
   });
 

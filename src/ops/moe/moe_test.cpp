@@ -28,7 +28,8 @@ struct Problem {
   std::vector<int32_t> experts;
   std::vector<float> weights;
 
-  Problem(uint32_t seed, DType routed_dtype, DType shared_dtype, int64_t T_, int64_t E_, int64_t K_, int64_t C_, int64_t I_)
+  Problem(uint32_t seed, DType routed_dtype, DType shared_dtype, int64_t T_, int64_t E_, int64_t K_, int64_t C_,
+          int64_t I_)
       : T(T_), E(E_), K(K_), C(C_), I(I_) {
     std::mt19937 random(seed);
     const auto expert = [&](DType dtype) {
@@ -62,15 +63,26 @@ struct Problem {
     pack_rows(cpu, {.x = x.data() + begin * C, .x_stride = C, .rounding = rounding, .out = rows});
     std::vector<std::byte> scratch(static_cast<size_t>(moe_scratch_bytes(n, K, I)));
     std::vector<float> y(static_cast<size_t>(n * C), NAN);
-    moe(cpu, {.x = rows, .experts = experts.data() + begin * K, .weights = weights.data() + begin * K, .routed = routed,
-              .shared = &shared, .T = n, .K = K, .C = C, .I = I, .swiglu_limit = 1.5f, .hidden_rounding = rounding,
-              .y = y.data(), .scratch = scratch.data()});
+    moe(cpu, {.x = rows,
+              .experts = experts.data() + begin * K,
+              .weights = weights.data() + begin * K,
+              .routed = routed,
+              .shared = &shared,
+              .T = n,
+              .K = K,
+              .C = C,
+              .I = I,
+              .swiglu_limit = 1.5f,
+              .hidden_rounding = rounding,
+              .y = y.data(),
+              .scratch = scratch.data()});
     return y;
   }
 };
 
 const CpuLevel kFastLevels[] = {CpuLevel::kAvx2, CpuLevel::kAvx512};
-const ActivationRounding kRoundings[] = {ActivationRounding::kNone, ActivationRounding::kBf16, ActivationRounding::kE4m3};
+const ActivationRounding kRoundings[] = {ActivationRounding::kNone, ActivationRounding::kBf16,
+                                         ActivationRounding::kE4m3};
 
 TEST(Moe, every_version_agrees_with_the_reference) {
   const Problem problems[] = {{1, DType::kF4E2M1, DType::kF8E4M3, 9, 8, 3, 128, 96},

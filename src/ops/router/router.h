@@ -30,7 +30,7 @@ struct Router {
 };
 
 // Order: the sum of the chosen scores by ascending expert id.
-// Accuracy: scores and weights within 2e-6 of the reference for logits above -80 (below -87.3 a score may be 0); an
+// Accuracy: scores and weights within 4e-6 of the reference for logits above -80 (below -87.3 a score may be 0); an
 // expert is chosen before another whose key is larger by at most the rounding of both. Equal logits and biases give
 // equal keys, so ties are exact. NaN logits choose nothing sensible (the caller checks), but distinct experts in range.
 // Cost: about 1 ns per expert and token; reads 4 T E bytes.
