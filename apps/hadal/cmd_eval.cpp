@@ -99,8 +99,9 @@ class Progress {
   }
   void operator()(int64_t done, int64_t of) {
     if (!bar_) {
-      bar_.emplace(ProgressOptions{.label = label_, .total = static_cast<uint64_t>(of), .unit = ProgressOptions::Unit::kTokens},
-                   inspect_terminal(STDERR_FILENO), begin_s_);
+      bar_.emplace(
+          ProgressOptions{.label = label_, .total = static_cast<uint64_t>(of), .unit = ProgressOptions::Unit::kTokens},
+          inspect_terminal(STDERR_FILENO), begin_s_);
     }
     fmt::print(stderr, "{}", bar_->update(static_cast<uint64_t>(done), now_s(), terminal_columns(STDERR_FILENO)));
   }
@@ -117,8 +118,8 @@ void print_needles(const std::vector<NeedleTry>& tries) {
   int64_t n_found = 0;
   for (const NeedleTry& t : tries) {
     // Line feeds and quotes as JSON writes them: one try, one line.
-    fmt::print("{:>13} {:>5}%  {:<12} {:<6} {}\n", t.prompt_tokens, t.depth_percent, t.code_word, t.is_found ? "yes" : "no",
-               json::quote(t.answer));
+    fmt::print("{:>13} {:>5}%  {:<12} {:<6} {}\n", t.prompt_tokens, t.depth_percent, t.code_word,
+               t.is_found ? "yes" : "no", json::quote(t.answer));
     n_found += t.is_found;
   }
   fmt::print("\n{} of {} found\n", n_found, tries.size());
@@ -143,8 +144,8 @@ void widen_for_needles(const Options& options, const ModelDescription& descripti
   if (!options.has_needle || options.model.context > 0) return;
   int64_t longest = 0;
   for (const int64_t n : options.needle.filler_tokens) longest = std::max(longest, n);
-  engine_options.context_tokens =
-      std::min(description.context_tokens_max, longest + longest / 8 + kQuestionTokens + options.needle.answer_tokens_max);
+  engine_options.context_tokens = std::min(description.context_tokens_max,
+                                           longest + longest / 8 + kQuestionTokens + options.needle.answer_tokens_max);
 }
 
 Result<int> eval(const Options& options) {
@@ -157,27 +158,11 @@ Result<int> eval(const Options& options) {
   if (options.has_needle) return find_needles_in(engine, text, options);
   HADAL_ASSIGN(std::optional<Engine> reference, reference_engine(options, model));
 
-<<<<<<< HEAD
   std::optional<Progress> progress("scoring");
   HADAL_ASSIGN(const Evaluation evaluation, evaluate(engine, reference ? &*reference : nullptr, documents,
                                                      [&](int64_t done, int64_t of) { (*progress)(done, of); }));
   const double seconds = progress->seconds();
   progress.reset();
-=======
-  const double begin_s = now_s();
-  std::optional<ProgressBar> bar;
-  const auto progress = [&](int64_t done, int64_t of) {
-    if (!bar) {
-      bar.emplace(
-          ProgressOptions{
-              .label = "scoring", .total = static_cast<uint64_t>(of), .unit = ProgressOptions::Unit::kTokens},
-          inspect_terminal(STDERR_FILENO), begin_s);
-    }
-    fmt::print(stderr, "{}", bar->update(static_cast<uint64_t>(done), now_s(), terminal_columns(STDERR_FILENO)));
-  };
-  HADAL_ASSIGN(const Evaluation evaluation, evaluate(engine, reference ? &*reference : nullptr, documents, progress));
-  if (bar) fmt::print(stderr, "{}", bar->clear());
->>>>>>> main
   if (options.json) {
     fmt::print("{}\n", json::dump_pretty(evaluation_to_json(evaluation)));
     return 0;
@@ -206,7 +191,9 @@ void add_eval_command(CLI::App& app, Action& action) {
       ->delimiter(',')
       ->capture_default_str()
       ->needs(needle);
-  command->add_option("--needle-depth", options->needle.depths_percent, "Where it is hidden, percent of the text, P[,P...]")
+  command
+      ->add_option("--needle-depth", options->needle.depths_percent,
+                   "Where it is hidden, percent of the text, P[,P...]")
       ->delimiter(',')
       ->capture_default_str()
       ->needs(needle);

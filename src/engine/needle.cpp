@@ -41,7 +41,8 @@ Error out_of_range(std::string_view option, std::string want, int64_t found) {
 Result<void> check_options(const Engine& engine, std::string_view filler, const NeedleOptions& options) {
   HADAL_TRY(check_tokenizer(engine.model()));
   for (const int64_t n : options.filler_tokens) {
-    if (n < 1 || n > kFillerTokensMax) return out_of_range("--needle-tokens", fmt::format("1 to {}", kFillerTokensMax), n);
+    if (n < 1 || n > kFillerTokensMax)
+      return out_of_range("--needle-tokens", fmt::format("1 to {}", kFillerTokensMax), n);
   }
   for (const int64_t depth : options.depths_percent) {
     if (depth < 0 || depth > 100) return out_of_range("--needle-depth", "0 to 100 percent", depth);
@@ -60,8 +61,7 @@ Result<NeedleTry> try_once(Engine& engine, const std::string& text, int64_t dept
   NeedleTry result{.depth_percent = depth_percent, .code_word = code_word(options.seed, i_try), .answer = ""};
   const std::string sentence = fmt::format("The secret code word is {}.", result.code_word);
   const Message question = user_message(hide(text, sentence, depth_percent) + "\n\nWhat is the secret code word?");
-  HADAL_ASSIGN(const Prompt prompt,
-               render_v4_prompt({&question, 1}, {.generation = engine.model().prompt_generation}));
+  HADAL_ASSIGN(const Prompt prompt, render_v4_prompt({&question, 1}, {.generation = engine.model().prompt_generation}));
   const std::vector<TokenId> ids = encode_prompt(*engine.model().tokenizer, prompt);
   result.prompt_tokens = static_cast<int64_t>(ids.size());
   HADAL_ASSIGN(const SequenceId id, engine.open());
@@ -137,7 +137,8 @@ json::Value needles_to_json(const std::vector<NeedleTry>& tries) {
     n_found += t.is_found;
   }
   json::Value value = json::Value::object();
-  value.set("found_share", json::Value::number(tries.empty() ? 0.0 : static_cast<double>(n_found) / static_cast<double>(tries.size())));
+  value.set("found_share", json::Value::number(
+                               tries.empty() ? 0.0 : static_cast<double>(n_found) / static_cast<double>(tries.size())));
   value.set("tries", std::move(list));
   return value;
 }

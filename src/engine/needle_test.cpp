@@ -25,7 +25,8 @@ Engine make_engine(const char* folder) {
 
 void ignore_progress(int64_t, int64_t) {}
 
-constexpr std::string_view kFiller = "Once there was a house. It stood on a hill. Nobody lived in it, but the door was open.";
+constexpr std::string_view kFiller =
+    "Once there was a house. It stood on a hill. Nobody lived in it, but the door was open.";
 
 TEST(Needle, a_sentence_is_hidden_between_words_at_its_depth) {
   EXPECT_EQ(hide("one two three four", "NEEDLE", 0), "NEEDLE\n\none two three four");

@@ -21,7 +21,8 @@ using ::testing::IsEmpty;
 const fs::path kModel = fs::path(HADAL_SOURCE_DIR) / "models/v4-tiny";
 const fs::path kData = fs::path(HADAL_SOURCE_DIR) / "tests/data/v4-tiny";
 
-// The figure is meant to hold within half a percent in every mode; exact mode is far closer (below 1e-4), fast mode moves single tokens.
+// The figure is meant to hold within half a percent in every mode; exact mode is far closer (below 1e-4), fast mode
+// moves single tokens.
 constexpr double kPerplexityTolerance = 5e-3;
 
 json::Value golden() {
@@ -69,8 +70,8 @@ class EvalCommandSlow : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(EvalCommandSlow, thirty_held_out_documents_have_the_cards_perplexity) {
   const TempFolder folder;
-  const Finished run = run_hadal(folder, {"eval", kModel.string(), (kData / "heldout.txt").string(), "--mode", GetParam(),
-                                          "--documents", "30", "--json"});
+  const Finished run = run_hadal(folder, {"eval", kModel.string(), (kData / "heldout.txt").string(), "--mode",
+                                          GetParam(), "--documents", "30", "--json"});
   ASSERT_EQ(run.exit_code, 0) << run.err;
   expect_golden_perplexity(json_of(run), 0, 30);
 }
@@ -102,7 +103,7 @@ TEST(EvalCommandText, a_needle_is_hidden_at_each_depth) {
   const TempFolder folder;
   folder.write("text", "Once there was a house. It stood on a hill. Nobody lived in it, but the door was open.");
   const Finished run = run_hadal(folder, {"eval", kModel.string(), "text", "--needle", "--needle-tokens", "60",
-                                   "--needle-depth", "0,100", "--json"});
+                                          "--needle-depth", "0,100", "--json"});
   ASSERT_EQ(run.exit_code, 0) << run.err;
   EXPECT_EQ(json_of(run).find("tries")->items().size(), 2u);
 }

@@ -20,7 +20,8 @@ using ::testing::IsEmpty;
 // Measuring bandwidth takes a buffer of 1 GiB and some seconds, hence "Slow".
 TEST(BenchCommandSlow, the_embedded_model_stays_within_its_plan) {
   const TempFolder folder;
-  const Finished run = run_hadal(folder, {"bench", "--prefill", "4096", "--decode", "8", "--repeat", "1", "--threads", "2", "--json"});
+  const Finished run =
+      run_hadal(folder, {"bench", "--prefill", "4096", "--decode", "8", "--repeat", "1", "--threads", "2", "--json"});
   ASSERT_EQ(run.exit_code, 0) << run.err;
   const json::Value rows = json_of(run);
   ASSERT_EQ(rows.items().size(), 2u);
@@ -80,8 +81,8 @@ TEST(PlanCommand, the_table_says_whether_it_fits) {
 
 TEST(DoctorCommandSlow, facts_measurements_and_findings_are_there) {
   const TempFolder folder;
-  const Finished run =
-      run_hadal(folder, {"doctor", "--model", std::string(HADAL_SOURCE_DIR) + "/models/v4-tiny", "--threads", "1", "--json"});
+  const Finished run = run_hadal(
+      folder, {"doctor", "--model", std::string(HADAL_SOURCE_DIR) + "/models/v4-tiny", "--threads", "1", "--json"});
   ASSERT_EQ(run.exit_code, 0) << run.err;
   const json::Value value = json_of(run);
   EXPECT_GT(number_at(value, {"processors_usable"}), 0);
