@@ -12,9 +12,10 @@
 namespace hadal {
 namespace {
 
-constexpr std::array<std::string_view, 16> kWords = {"amber",  "anchor", "bridge", "candle", "copper", "falcon",
-                                                     "garden", "harbor", "island", "jungle", "marble", "needle",
-                                                     "orange", "pepper", "silver", "window"};
+constexpr std::array<std::string_view, 32> kWords = {
+    "amber",  "anchor", "bridge", "candle", "castle", "copper", "dragon", "falcon", "garden", "hammer", "harbor",
+    "island", "jungle", "kettle", "ladder", "lemon",  "marble", "meadow", "mirror", "orange", "pepper", "pillow",
+    "pocket", "rabbit", "rocket", "saddle", "silver", "spider", "tunnel", "velvet", "window", "zebra"};
 constexpr int64_t kFillerTokensMax = int64_t{1} << 24;
 
 std::string lower(std::string_view text) {
@@ -58,9 +59,10 @@ Result<void> check_options(const Engine& engine, std::string_view filler, const 
 
 Result<NeedleTry> try_once(Engine& engine, const std::string& text, int64_t depth_percent, uint64_t i_try,
                            const NeedleOptions& options) {
-  NeedleTry result{.depth_percent = depth_percent, .code_word = code_word(options.seed, i_try), .answer = ""};
-  const std::string sentence = fmt::format("The secret code word is {}.", result.code_word);
-  const Message question = user_message(hide(text, sentence, depth_percent) + "\n\nWhat is the secret code word?");
+  NeedleTry result{.depth_percent = depth_percent, .code_word = code_word(options.seed, i_try, text), .answer = ""};
+  const std::string sentence = fmt::format("Remember this: the code word is \"{}\".", result.code_word);
+  const Message question =
+      user_message(fmt::format("Read this text.\n\n{}\n\nWhat is the code word?", hide(text, sentence, depth_percent)));
   HADAL_ASSIGN(const Prompt prompt, render_v4_prompt({&question, 1}, {.generation = engine.model().prompt_generation}));
   const std::vector<TokenId> ids = encode_prompt(*engine.model().tokenizer, prompt);
   result.prompt_tokens = static_cast<int64_t>(ids.size());
@@ -102,9 +104,15 @@ std::string hide(std::string_view text, std::string_view sentence, int64_t depth
   return result;
 }
 
-std::string code_word(uint64_t seed, uint64_t i_try) {
-  const uint64_t bits = random_bits(seed, i_try);
-  return fmt::format("{}-{:04}", kWords[bits % kWords.size()], (bits >> 32) % 10000);
+std::string code_word(uint64_t seed, uint64_t i_try, std::string_view text) {
+  const std::string lower_text = lower(text);
+  const uint64_t first = random_bits(seed, i_try) % kWords.size();
+  for (size_t i = 0; i < kWords.size(); ++i) {
+    const std::string_view word = kWords[(first + i) % kWords.size()];
+    if (lower_text.find(word) == std::string::npos) return std::string(word);
+  }
+  // A text that has them all cannot have this one by chance.
+  return fmt::format("{}{:04}", kWords[first], (random_bits(seed, i_try) >> 32) % 10000);
 }
 
 Result<std::vector<NeedleTry>> find_needles(Engine& engine, std::string_view filler, const NeedleOptions& options,

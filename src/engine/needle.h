@@ -1,9 +1,9 @@
 // Needle in a haystack: a sentence with a code word is hidden in filler text and asked for in a chat.
 //
-//   [filler up to the depth] The secret code word is amber-4821. [rest of the filler] What is the secret code word?
+//   Read this text.  FILLER  Remember this: the code word is "falcon".  FILLER  What is the code word?
 //
-// Code words are a function of the seed and of the try, so nothing can be learned by heart; answers are greedy. The
-// test says what a model finds at which depth of which length, not how well it reasons.
+// Code words are a function of the seed and of the try, and none is a word of the filler; answers are greedy. The test
+// says what a model finds at which depth of which length, not how well it reasons.
 #pragma once
 
 #include <cstdint>
@@ -39,8 +39,8 @@ std::string haystack(const Tokenizer& tokenizer, std::string_view filler, int64_
 // The sentence as a paragraph of its own, at the space nearest behind depth_percent of the bytes.
 std::string hide(std::string_view text, std::string_view sentence, int64_t depth_percent);
 
-// "amber-4821" for a seed and a number of the try.
-std::string code_word(uint64_t seed, uint64_t i_try);
+// A common word that the text does not have, for a seed and a number of the try.
+std::string code_word(uint64_t seed, uint64_t i_try, std::string_view text);
 
 // One try for every length and depth. Errors: NotFound (no tokenizer), Limit (a length that does not fit the context, a
 // depth outside 0 to 100), Invalid (empty filler).

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cctype>
 #include <set>
 
 namespace hadal {
@@ -53,10 +54,21 @@ TEST(Needle, documents_of_a_filler_become_paragraphs) {
 
 TEST(Needle, code_words_differ_from_try_to_try_and_are_the_same_again) {
   std::set<std::string> words;
-  for (uint64_t i = 0; i < 100; ++i) words.insert(code_word(7, i));
-  EXPECT_GT(words.size(), 95u);
-  EXPECT_EQ(code_word(7, 3), code_word(7, 3));
-  EXPECT_NE(code_word(7, 3), code_word(8, 3));
+  for (uint64_t i = 0; i < 100; ++i) words.insert(code_word(7, i, ""));
+  EXPECT_GT(words.size(), 20u);
+  EXPECT_EQ(code_word(7, 3, "a text"), code_word(7, 3, "a text"));
+}
+
+TEST(Needle, a_code_word_is_not_in_the_text_already) {
+  std::string text;
+  // Each word that is chosen joins the text, in capitals; in the end the text has all words of the list.
+  for (int i = 0; i < 40; ++i) {
+    const std::string word = code_word(7, 0, text);
+    EXPECT_EQ(text.find(word), std::string::npos) << text;
+    std::string capitals = word;
+    for (char& c : capitals) c = static_cast<char>(std::toupper(c));
+    text += capitals + " ";
+  }
 }
 
 TEST(Needle, every_length_is_tried_at_every_depth) {
