@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cmath>
 
 #include "base/format.h"
@@ -11,6 +12,7 @@
 #include "clock.h"
 #include "commands.h"
 #include "engine/evaluation.h"
+#include "engine/needle.h"
 #include "model_options.h"
 #include "terminal/progress.h"
 
@@ -25,6 +27,8 @@ struct Options {
   std::string kl_mode;
   std::string kl_model;
   int64_t documents = 0;
+  bool has_needle = false;
+  NeedleOptions needle;
   bool json = false;
   bool verbose = false;
 };
@@ -86,33 +90,85 @@ Result<std::vector<std::string_view>> documents_of(const Options& options, std::
                .hint = ""};
 }
 
+// A bar on stderr for work that is counted in tokens or tries; nothing when stderr is no terminal.
+class Progress {
+ public:
+  explicit Progress(std::string label) : label_(std::move(label)), begin_s_(now_s()) {}
+  ~Progress() {
+    if (bar_) fmt::print(stderr, "{}", bar_->clear());
+  }
+  void operator()(int64_t done, int64_t of) {
+    if (!bar_) {
+      bar_.emplace(
+          ProgressOptions{.label = label_, .total = static_cast<uint64_t>(of), .unit = ProgressOptions::Unit::kTokens},
+          inspect_terminal(STDERR_FILENO), begin_s_);
+    }
+    fmt::print(stderr, "{}", bar_->update(static_cast<uint64_t>(done), now_s(), terminal_columns(STDERR_FILENO)));
+  }
+  double seconds() const { return now_s() - begin_s_; }
+
+ private:
+  std::string label_;
+  double begin_s_;
+  std::optional<ProgressBar> bar_;
+};
+
+void print_needles(const std::vector<NeedleTry>& tries) {
+  fmt::print("{:>13} {:>6}  {:<12} {:<6} {}\n", "prompt tokens", "depth", "code word", "found", "answer");
+  int64_t n_found = 0;
+  for (const NeedleTry& t : tries) {
+    // Line feeds and quotes as JSON writes them: one try, one line.
+    fmt::print("{:>13} {:>5}%  {:<12} {:<6} {}\n", t.prompt_tokens, t.depth_percent, t.code_word,
+               t.is_found ? "yes" : "no", json::quote(t.answer));
+    n_found += t.is_found;
+  }
+  fmt::print("\n{} of {} found\n", n_found, tries.size());
+}
+
+Result<int> find_needles_in(Engine& engine, std::string_view text, const Options& options) {
+  Progress progress("searching");
+  const Result<std::vector<NeedleTry>> tries =
+      find_needles(engine, text, options.needle, [&](int64_t done, int64_t of) { progress(done, of); });
+  if (!tries.ok()) return tries.error();
+  if (options.json) {
+    fmt::print("{}\n", json::dump_pretty(needles_to_json(*tries)));
+  } else {
+    print_needles(*tries);
+  }
+  return 0;
+}
+
+// A context that the needle's prompts fit: the filler, the question and the answer.
+void widen_for_needles(const Options& options, const ModelDescription& description, EngineOptions& engine_options) {
+  constexpr int64_t kQuestionTokens = 64;
+  if (!options.has_needle || options.model.context > 0) return;
+  int64_t longest = 0;
+  for (const int64_t n : options.needle.filler_tokens) longest = std::max(longest, n);
+  engine_options.context_tokens = std::min(description.context_tokens_max,
+                                           longest + longest / 8 + kQuestionTokens + options.needle.answer_tokens_max);
+}
+
 Result<int> eval(const Options& options) {
   HADAL_ASSIGN(const std::string text, read_file(options.text, kTextBytesMax));
   HADAL_ASSIGN(const std::vector<std::string_view> documents, documents_of(options, text));
   HADAL_ASSIGN(const std::shared_ptr<const LoadedModel> model, options.model.load());
-  HADAL_ASSIGN(const EngineOptions engine_options, options.model.engine_options(model->description));
+  HADAL_ASSIGN(EngineOptions engine_options, options.model.engine_options(model->description));
+  widen_for_needles(options, model->description, engine_options);
   HADAL_ASSIGN(Engine engine, Engine::create(model, engine_options));
+  if (options.has_needle) return find_needles_in(engine, text, options);
   HADAL_ASSIGN(std::optional<Engine> reference, reference_engine(options, model));
 
-  const double begin_s = now_s();
-  std::optional<ProgressBar> bar;
-  const auto progress = [&](int64_t done, int64_t of) {
-    if (!bar) {
-      bar.emplace(
-          ProgressOptions{
-              .label = "scoring", .total = static_cast<uint64_t>(of), .unit = ProgressOptions::Unit::kTokens},
-          inspect_terminal(STDERR_FILENO), begin_s);
-    }
-    fmt::print(stderr, "{}", bar->update(static_cast<uint64_t>(done), now_s(), terminal_columns(STDERR_FILENO)));
-  };
-  HADAL_ASSIGN(const Evaluation evaluation, evaluate(engine, reference ? &*reference : nullptr, documents, progress));
-  if (bar) fmt::print(stderr, "{}", bar->clear());
+  std::optional<Progress> progress("scoring");
+  HADAL_ASSIGN(const Evaluation evaluation, evaluate(engine, reference ? &*reference : nullptr, documents,
+                                                     [&](int64_t done, int64_t of) { (*progress)(done, of); }));
+  const double seconds = progress->seconds();
+  progress.reset();
   if (options.json) {
     fmt::print("{}\n", json::dump_pretty(evaluation_to_json(evaluation)));
     return 0;
   }
   if (options.verbose) print_documents(evaluation);
-  print_summary(evaluation, options, now_s() - begin_s);
+  print_summary(evaluation, options, seconds);
   return 0;
 }
 
@@ -129,12 +185,26 @@ void add_eval_command(CLI::App& app, Action& action) {
   command->add_option("--documents", options->documents, "Only the first N documents; 0: all")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
+  CLI::Option* needle = command->add_flag("--needle", options->has_needle,
+                                          "Instead: hide a code word in the text and ask for it, at several depths");
+  command->add_option("--needle-tokens", options->needle.filler_tokens, "Lengths of the text around it, N[,N...]")
+      ->delimiter(',')
+      ->capture_default_str()
+      ->needs(needle);
+  command
+      ->add_option("--needle-depth", options->needle.depths_percent,
+                   "Where it is hidden, percent of the text, P[,P...]")
+      ->delimiter(',')
+      ->capture_default_str()
+      ->needs(needle);
+  command->add_option("--seed", options->needle.seed, "Of the code words")->capture_default_str()->needs(needle);
   command->add_flag("-v,--verbose", options->verbose, "A line for each document");
   command->add_flag("--json", options->json, "One JSON object instead of text");
   command->footer(
       "Examples:\n"
       "  hadal eval ./DeepSeek-V4-Flash heldout.txt\n"
-      "  hadal eval ./DeepSeek-V4-Flash heldout.txt --mode fast --kl exact --documents 8");
+      "  hadal eval ./DeepSeek-V4-Flash heldout.txt --mode fast --kl exact --documents 8\n"
+      "  hadal eval ./DeepSeek-V4-Flash book.txt --needle --needle-tokens 4096,65536 --needle-depth 0,50,100");
   command->callback([options, &action] { action = [options] { return eval(*options); }; });
 }
 

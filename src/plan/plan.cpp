@@ -20,6 +20,7 @@ Plan make_plan(const PlanInput& in) {
   plan.context_tokens = in.context_tokens;
   plan.sequences = in.sequences;
   const auto add = [&plan](std::string what, Tier tier, uint64_t bytes, std::string note = {}) {
+    if (bytes == 0) return;
     (tier == Tier::kMapped ? plan.mapped_bytes : plan.ram_bytes) += bytes;
     plan.rows.push_back({std::move(what), tier, bytes, std::move(note)});
   };
