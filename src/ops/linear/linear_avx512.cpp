@@ -24,15 +24,25 @@ float scale_of(const Weight& w, int64_t row, int64_t block) {
 }
 
 // A token's activations times the block scales of the rows at `row`; FP8 only. Behind K the activations are zero, and
-// the last block's scale does for them.
+// the last block's scale does for them. Steps of the result lie step_stride numbers apart.
 template <class Dot>
 void scale_token(const Weight& w, int64_t row, const typename Dot::Number* x, int64_t k_padded,
-                 typename Dot::Number* out) {
+                 typename Dot::Number* out, int64_t step_stride) {
   const int64_t n_blocks = w.scale_stride();
   for (int64_t block = 0; block < n_blocks; ++block) {
     const float scale = scale_of(w, row, block);
     const int64_t end = block + 1 == n_blocks ? k_padded : (block + 1) * w.scale_cols;
-    for (int64_t k = block * w.scale_cols; k < end; k += 16) Dot::scale16(x + k, scale, out + k);
+    for (int64_t k = block * w.scale_cols; k < end; k += 16) {
+      Dot::scale16(x + k, scale, out + k / Dot::kStep * step_stride + k % Dot::kStep);
+    }
+  }
+}
+
+template <class Dot>
+void copy_token(const typename Dot::Number* x, int64_t k_padded, typename Dot::Number* out, int64_t step_stride) {
+  for (int64_t k = 0; k < k_padded; k += Dot::kStep) {
+    std::copy_n(x + k, Dot::kStep, out);
+    out += step_stride;
   }
 }
 
@@ -52,33 +62,49 @@ void row_block(const Weight& w, int64_t row0, int64_t n, const TokenRows& x, flo
   if (x.T == 1) {
     const auto* token = reinterpret_cast<const Number*>(x.rows[0]);
     if (is_scaled) {
-      scale_token<Dot>(w, row0, token, k_padded, tokens);
+      scale_token<Dot>(w, row0, token, k_padded, tokens, Dot::kStep);
       token = tokens;
     }
     rows_times_token<Dot, Row>(w, row0, n, token, y);
     return;
   }
-  const Number* weights = panel;
-  if (is_direct) {
-    weights = reinterpret_cast<const Number*>(w.data + row0 * w.row_bytes());
-  } else {
-    for (int64_t r = 0; r < n; ++r) {
-      widen_row<Dot>(Row::at(w, row0 + r), w.cols, panel + r * k_padded);
-    }
+  // Groups of four rows are interleaved, the rows that are left lie alone.
+  const int64_t n_grouped = n / kTileRows * kTileRows;
+  const auto group_of = [&](int64_t r) { return r < n_grouped ? kTileRows : 1; };
+  const auto panel_row = [&](int64_t r) {
+    const int64_t in_group = r < n_grouped ? r % kTileRows : 0;
+    return Interleaved<Number>{panel + (r - in_group) * k_padded + in_group * Dot::kStep, Dot::kStep,
+                               group_of(r) * Dot::kStep};
+  };
+  const auto stored_row = [&](int64_t r) {
+    const auto* row = reinterpret_cast<const Number*>(w.data + (row0 + r) * w.row_bytes());
+    return Interleaved<Number>{row, w.cols, Dot::kStep};
+  };
+  for (int64_t r = 0; r < n && !is_direct; ++r) {
+    const Interleaved<Number> out = panel_row(r);
+    widen_row<Dot>(Row::at(w, row0 + r), w.cols, const_cast<Number*>(out.at), out.step_stride);
   }
   for (int64_t t = 0; t < x.T; t += kTileTokens) {
     const int64_t tokens_now = std::min(kTileTokens, x.T - t);
+    const Interleaved<Number> x_now{tokens, Dot::kStep, tokens_now * Dot::kStep};
     for (int64_t i = 0; i < tokens_now; ++i) {
       const auto* token = reinterpret_cast<const Number*>(x.rows[t + i]);
       if (is_scaled) {
-        scale_token<Dot>(w, row0, token, k_padded, tokens + i * k_padded);
+        scale_token<Dot>(w, row0, token, k_padded, tokens + i * Dot::kStep, x_now.step_stride);
       } else {
-        std::copy_n(token, k_padded, tokens + i * k_padded);
+        copy_token<Dot>(token, k_padded, tokens + i * Dot::kStep, x_now.step_stride);
       }
     }
     for (int64_t r = 0; r < n; r += kPanelRows) {
-      panel_times_tokens<Dot>(weights + r * k_padded, k_padded, std::min(kPanelRows, n - r), tokens, k_padded,
-                              tokens_now, k_padded, y + t * y_stride + r, y_stride);
+      const int64_t rows = std::min(kPanelRows, n - r);
+      float* out = y + t * y_stride + r;
+      if (is_direct) {
+        panel_times_tokens<Dot>([&](int64_t i) { return stored_row(r + i); }, rows, x_now, tokens_now, k_padded, out,
+                                y_stride);
+      } else {
+        panel_times_tokens<Dot>([&](int64_t i) { return panel_row(r + i); }, rows, x_now, tokens_now, k_padded, out,
+                                y_stride);
+      }
     }
   }
 }
