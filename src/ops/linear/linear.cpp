@@ -85,6 +85,8 @@ void linear(Device& device, const Linear& op) {
   HADAL_CHECK(op.w.cols == op.x.K && op.w.rows % op.x.groups == 0, "linear: [N, K], groups, K of x", op.w.rows,
               op.w.cols, op.x.groups, op.x.K);
   HADAL_CHECK(op.w.dtype != DType::kF4E2M1 || op.w.scale_cols == 32, "linear: FP4 scale block", op.w.scale_cols);
+  HADAL_CHECK(op.x.format != RowFormat::kInt8 || op.w.dtype == DType::kF4E2M1,
+              "linear: 8-bit activations meet FP4 only", dtype_name(op.w.dtype));
   CpuDevice& cpu = as_cpu(device);
   choose_version(linear_versions(), cpu.level()).run(cpu, op);
 }

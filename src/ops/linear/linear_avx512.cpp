@@ -7,6 +7,7 @@
 #include <bit>
 
 #include "ops/linear/dot_avx512.h"
+#include "ops/linear/int8_avx512.h"
 #include "ops/linear/linear_kernels.h"
 #include "ops/thread_scratch.h"
 
@@ -134,6 +135,11 @@ void row_block_widened(const Weight& w, int64_t row0, int64_t n, const TokenRows
 }  // namespace
 
 void row_block_avx512(const Weight& w, int64_t row0, int64_t n, const TokenRows& x, float* y, int64_t y_stride) {
+  if (x.format == RowFormat::kInt8) {
+    const auto* rows = reinterpret_cast<const Int8Block* const*>(x.rows);
+    if (x.T == 1) return int8_rows_times_token(w, row0, n, rows[0], y);
+    return int8_rows_times_tokens(w, row0, n, rows, x.T, y, y_stride);
+  }
   if (x.format == RowFormat::kBf16) {
     const bool has_exact_scale = w.scale == nullptr || w.scale_dtype == DType::kF8E8M0;
     if (w.dtype == DType::kBF16) return row_block<Bf16Dot, Bf16Row>(w, row0, n, x, y, y_stride);
@@ -157,24 +163,41 @@ void row_block_avx512(const Weight& w, int64_t row0, int64_t n, const TokenRows&
   }
 }
 
+namespace {
+
+void pack_bf16_row(const float* x, const PackedRows& out, std::byte* row) {
+  for (int64_t k = 0; k < out.k_padded(); k += 16) {
+    const int64_t lanes = std::clamp<int64_t>(out.K - k, 0, 16);
+    // Rounded with integers, as f32_to_bf16 does: vcvtneps2bf16 would flush subnormals.
+    const __m512i v = _mm512_castps_si512(_mm512_maskz_loadu_ps(first_lanes(lanes), x + k));
+    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(v, 16), _mm512_set1_epi32(1));
+    const __m512i rounded = _mm512_add_epi32(v, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
+    const __mmask16 is_nan = _mm512_cmp_ps_mask(_mm512_castsi512_ps(v), _mm512_castsi512_ps(v), _CMP_UNORD_Q);
+    const __m512i quiet = _mm512_or_si512(v, _mm512_set1_epi32(0x400000));
+    const __m512i bits = _mm512_srli_epi32(_mm512_mask_mov_epi32(rounded, is_nan, quiet), 16);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(row + 2 * k), _mm512_cvtepi32_epi16(bits));
+  }
+}
+
+void pack_int8_row(const float* x, const PackedRows& out, std::byte* row) {
+  auto* blocks = reinterpret_cast<Int8Block*>(row);
+  const int64_t n_full = out.K / kInt8Block;
+  for (int64_t block = 0; block < n_full; ++block) pack_int8_block_avx512(x + block * kInt8Block, blocks[block]);
+  if (n_full * kInt8Block < out.K) {
+    pack_int8_block(x + n_full * kInt8Block, out.K - n_full * kInt8Block, blocks[n_full]);
+  }
+}
+
+}  // namespace
+
 void pack_rows_avx512(CpuDevice& cpu, const PackRows& op) {
-  if (op.out.format != RowFormat::kBf16) return pack_rows_reference(cpu, op);
+  if (op.out.format == RowFormat::kF32) return pack_rows_reference(cpu, op);
   const auto pack = [&op](int64_t i) {
     const int64_t t = i / op.out.groups;
     const int64_t g = i % op.out.groups;
     const float* x = op.x + t * op.x_stride + g * op.out.K;
-    std::byte* row = op.out.row(t, g);
-    for (int64_t k = 0; k < op.out.k_padded(); k += 16) {
-      const int64_t lanes = std::clamp<int64_t>(op.out.K - k, 0, 16);
-      // Rounded with integers, as f32_to_bf16 does: vcvtneps2bf16 would flush subnormals.
-      const __m512i v = _mm512_castps_si512(_mm512_maskz_loadu_ps(first_lanes(lanes), x + k));
-      const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(v, 16), _mm512_set1_epi32(1));
-      const __m512i rounded = _mm512_add_epi32(v, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
-      const __mmask16 is_nan = _mm512_cmp_ps_mask(_mm512_castsi512_ps(v), _mm512_castsi512_ps(v), _CMP_UNORD_Q);
-      const __m512i quiet = _mm512_or_si512(v, _mm512_set1_epi32(0x400000));
-      const __m512i bits = _mm512_srli_epi32(_mm512_mask_mov_epi32(rounded, is_nan, quiet), 16);
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(row + 2 * k), _mm512_cvtepi32_epi16(bits));
-    }
+    const auto pack_row = op.out.format == RowFormat::kBf16 ? pack_bf16_row : pack_int8_row;
+    pack_row(x, op.out, op.out.row(t, g));
   };
   // 64 rows: about 0.1 ms of work, worth waking the workers.
   const int64_t rows = op.out.T * op.out.groups;
