@@ -10,7 +10,7 @@ Int8Scale int8_scale(uint32_t largest_bits) {
   // As integers the magnitudes of infinity and NaN are the largest.
   if (largest_bits >= 0x7F800000) return {false, 0, std::numeric_limits<float>::quiet_NaN()};
   const float largest = std::bit_cast<float>(largest_bits);
-  if (largest < 0x1p-100f) return {true, 0, 0};
+  if (largest < 0x1p-100f) return {true, 0, 0x1p-108f};
   return {true, 127.0f / largest, largest / 254.0f};
 }
 

@@ -34,7 +34,7 @@ inline float int8_value(const Int8Block& block, int64_t i) {
 struct Int8Scale {
   bool is_finite;
   float inverse;  // 127 / largest; 0 when it is below 2^-100: such activations vanish
-  float half;     // scale / 2; NaN when a channel is none or infinite
+  float half;     // largest / 254, at least 2^-108; NaN when a channel is none or infinite
 };
 Int8Scale int8_scale(uint32_t largest_bits);
 

@@ -211,17 +211,23 @@ TEST(Linear, fp4_with_8_bit_activations_is_the_same_on_avx2_and_avx512) {
 }
 
 TEST(Linear, the_outermost_scales_of_fp4_are_taken_with_8_bit_activations) {
-  // 2^-127 is no normal float and 255 is NaN: neither is a float's exponent field.
+  // 2^-127 is no normal float and 255 is NaN: neither is a float's exponent field. 60 and 200 are, and too far from 127
+  // to be added to another exponent.
   const int64_t cols = 256;
   for (const CpuLevel level : fast_levels()) {
     for (const int64_t T : {1, 3}) {
-      StoredMatrix tiny = StoredMatrix::all_codes(DType::kF4E2M1, cols, 0);
-      const std::vector<float> x(static_cast<size_t>(T * cols), 0x1p100f);
-      const std::vector<float> want = apply(CpuLevel::kPortable, 1, tiny.weight, x, T, 1, ActivationRounding::kInt8);
-      EXPECT_TRUE(test::within(apply(level, 1, tiny.weight, x, T, 1, ActivationRounding::kInt8), want,
-                               {.rtol = 1e-6, .atol = 0}));
+      for (const uint8_t scale : {uint8_t{0}, uint8_t{60}, uint8_t{200}}) {
+        const StoredMatrix stored = StoredMatrix::all_codes(DType::kF4E2M1, cols, scale);
+        const std::vector<float> x(static_cast<size_t>(T * cols), scale == 0 ? 0x1p100f : 0x1p20f);
+        const std::vector<float> want =
+            apply(CpuLevel::kPortable, 1, stored.weight, x, T, 1, ActivationRounding::kInt8);
+        EXPECT_TRUE(test::within(apply(level, 1, stored.weight, x, T, 1, ActivationRounding::kInt8), want,
+                                 {.rtol = 1e-6, .atol = 0}));
+      }
       StoredMatrix nan = StoredMatrix::all_codes(DType::kF4E2M1, cols, 255);
-      for (const float y : apply(level, 1, nan.weight, x, T, 1, ActivationRounding::kInt8)) EXPECT_TRUE(std::isnan(y));
+      for (const float y : apply(level, 1, nan.weight, std::vector<float>(static_cast<size_t>(T * cols), 1.0f), T, 1,
+                                 ActivationRounding::kInt8))
+        EXPECT_TRUE(std::isnan(y));
     }
   }
 }
@@ -248,6 +254,17 @@ TEST(PackRows, eight_bit_activations_are_within_half_a_step_and_keep_integers) {
   const float none[] = {1, NAN};
   pack_int8_block(none, 2, block);
   EXPECT_TRUE(std::isnan(int8_value(block, 0)));
+}
+
+TEST(Linear, a_token_without_numbers_is_none_with_8_bit_activations_too) {
+  std::mt19937 random(13);
+  const StoredMatrix stored = StoredMatrix::random(random, DType::kF4E2M1, 8, 256);
+  std::vector<float> x = random_floats(random, 5 * 256);
+  x[3 * 256 + 40] = INFINITY;
+  for (const CpuLevel level : fast_levels()) {
+    const std::vector<float> y = apply(level, 1, stored.weight, x, 5, 1, ActivationRounding::kInt8);
+    for (size_t i = 0; i < y.size(); ++i) EXPECT_EQ(std::isnan(y[i]), i / 8 == 3) << i;
+  }
 }
 
 TEST(PackRows, every_version_rounds_to_the_same_bits) {
