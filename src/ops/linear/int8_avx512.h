@@ -235,6 +235,7 @@ struct Int8Panel {
     const int64_t n_full = row.K / kInt8Block;
     const __m512i one = _mm512_castps_si512(_mm512_set1_ps(1.0f));
     for (int64_t block = 0; block < n_blocks; ++block) {
+      fetch_line(row.data + 64 * block + kInt8FetchAhead);
       const Int8Weights w = block == n_full ? row.load_tail(block)
                             : has_nan       ? row.load<false>(block)
                                             : row.load<true>(block);
