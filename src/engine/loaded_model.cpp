@@ -1,5 +1,7 @@
 #include "engine/loaded_model.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/hash.h"
@@ -32,6 +34,17 @@ Result<ModelDescription> read_description(ModelFiles& files) {
                .hint = "name the folder that holds config.json and the .safetensors files"};
 }
 
+// What can be read but not computed yet.
+Result<void> check_supported(const ModelDescription& description, const std::string& place) {
+  if (!description.has_mla()) return {};
+  return Error{.code = ErrorCode::kUnsupported,
+               .what = "this attention cannot be computed yet",
+               .in = place + "/config.json",
+               .want = "attention over a window and compressed entries (DeepSeek-V4)",
+               .found = fmt::format("latent attention ({})", description.family),
+               .hint = "`hadal inspect` reads the checkpoint"};
+}
+
 double number_or(const json::Value& object, std::string_view key, double fallback) {
   const json::Value* value = object.find(key);
   return value == nullptr ? fallback : value->as_double().value_or(fallback);
@@ -58,6 +71,7 @@ std::string model_identity(const ModelDescription& description, const Checkpoint
 Result<std::shared_ptr<const LoadedModel>> LoadedModel::open(ModelFiles files) {
   const uint64_t program_bytes = resident_bytes() - std::min(resident_bytes(), resident_anonymous_bytes());
   HADAL_ASSIGN(ModelDescription description, read_description(files));
+  HADAL_TRY(check_supported(description, files.place()));
   HADAL_ASSIGN(Checkpoint checkpoint, Checkpoint::open(files));
   HADAL_ASSIGN(WeightSet weights, WeightSet::bind(description, checkpoint));
   if (!weights.has_mtp()) description.mtp_layers.clear();
