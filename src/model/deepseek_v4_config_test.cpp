@@ -272,6 +272,7 @@ constexpr BadChange kBadPublished[] = {
     {"qk_rope_head_dim", "15", kInvalid, "qk_rope_head_dim", "an even number", "15"},
     {"qk_rope_head_dim", "82", kInvalid, "qk_rope_head_dim", "at most head_dim = 80", "82"},
     {"qk_rope_head_dim", "34", kInvalid, "qk_rope_head_dim", "at most index_head_dim = 32", "34"},
+    {"head_dim", "88", kInvalid, "head_dim", "a multiple of 16", "88"},
     {"index_head_dim", "48", kInvalid, "index_head_dim", "a power of two", "48"},
     {"num_hash_layers", "7", kInvalid, "num_hash_layers", "0 to the number of layers = 6", "7"},
     {"num_hash_layers", "-1", kInvalid, "num_hash_layers", "0 to the number of layers = 6", "-1"},

@@ -79,7 +79,8 @@ Result<void> check_contradictions(const ModelDescription& d, std::string_view na
   const bool moe = has_part(d, ModelPart::kMoe);
   const int64_t layers = static_cast<int64_t>(d.layers.size() + d.mtp_layers.size());
   // Rows of all layers' caches have one width.
-  const bool mixed = shared_head && has_part(d, ModelPart::kMla);
+  const bool mla = has_part(d, ModelPart::kMla);
+  const bool mixed = shared_head && mla;
   const Contradiction contradictions[] = {
       {mixed, "head_dim", "latents in all layers, or in none", d.head_dim},
       {d.residual == ResidualKind::kPlain && d.hc_mult != 1, "hc_mult", "1: a plain residual has one stream",
@@ -98,6 +99,18 @@ Result<void> check_contradictions(const ModelDescription& d, std::string_view na
       {d.rope_head_dim % 2 != 0, "qk_rope_head_dim", "an even number: channels turn in pairs", d.rope_head_dim},
       {shared_head && d.rope_head_dim > d.head_dim, "qk_rope_head_dim",
        fmt::format("at most head_dim = {}", d.head_dim), d.rope_head_dim},
+      {d.hidden % 8 != 0, "hidden_size", "a multiple of 8: norms take channels by eights", d.hidden},
+      {d.q_lora_rank % 8 != 0, "q_lora_rank", "a multiple of 8: norms take channels by eights", d.q_lora_rank},
+      {mla && d.qk_nope_head_dim % 8 != 0, "qk_nope_head_dim", "a multiple of 8: heads are rotated by eights",
+       d.qk_nope_head_dim},
+      {shared_head && d.head_dim % 16 != 0, "head_dim", "a multiple of 16: attention takes channels by sixteens",
+       d.head_dim},
+      {mla && d.kv_lora_rank % 16 != 0, "kv_lora_rank", "a multiple of 16: attention takes channels by sixteens",
+       d.kv_lora_rank},
+      {mla && d.rope_head_dim % 16 != 0, "qk_rope_head_dim", "a multiple of 16: attention takes channels by sixteens",
+       d.rope_head_dim},
+      {indexer && d.index_head_dim % 16 != 0, "index_head_dim", "a multiple of 16: scores take channels by sixteens",
+       d.index_head_dim},
       {indexer && d.rope_head_dim > d.index_head_dim, "qk_rope_head_dim",
        fmt::format("at most index_head_dim = {}", d.index_head_dim), d.rope_head_dim},
       {indexer && !std::has_single_bit(static_cast<uint64_t>(d.index_head_dim)), "index_head_dim",
