@@ -36,12 +36,14 @@ Result<ModelDescription> read_description(ModelFiles& files) {
 
 // What can be read but not computed yet.
 Result<void> check_supported(const ModelDescription& description, const std::string& place) {
-  if (!description.has_mla()) return {};
+  const bool is_sparse = std::any_of(description.layers.begin(), description.layers.end(),
+                                     [](const auto& layer) { return layer.attention == AttentionKind::kDsa; });
+  if (!is_sparse) return {};
   return Error{.code = ErrorCode::kUnsupported,
                .what = "this attention cannot be computed yet",
                .in = place + "/config.json",
-               .want = "attention over a window and compressed entries (DeepSeek-V4)",
-               .found = fmt::format("latent attention ({})", description.family),
+               .want = "dense latent attention, or attention over a window and compressed entries",
+               .found = fmt::format("latent attention with an indexer ({})", description.family),
                .hint = "`hadal inspect` reads the checkpoint"};
 }
 

@@ -1,4 +1,5 @@
-// One attention sublayer: queries from a latent, one shared K = V head, window and compressed entries, grouped output.
+// One attention sublayer with a window: queries from a latent, one shared K = V head, window and compressed entries,
+// grouped output.
 
 #include <algorithm>
 #include <cmath>
@@ -14,13 +15,14 @@
 namespace hadal {
 
 void ForwardPass::Impl::attention(size_t layer, const LayerDescription& layer_description,
-                                  const LayerWeights& layer_weights, const Rows& rows, StepObserver& observer) {
+                                  const LayerWeights& layer_weights, const Rows& rows, const float* in,
+                                  StepObserver& observer) {
   const ModelDescription& d = description;
   const auto eps = static_cast<float>(d.rms_norm_eps);
   const int64_t T = rows.T();
   const float* cos_sin = cos_sin_of(layer_description.rope);
 
-  ops::rms_norm(device, {.x = workspace.sublayer_in,
+  ops::rms_norm(device, {.x = in,
                          .gain = layer_weights.attn_norm.data(),
                          .y = workspace.normed,
                          .T = T,
@@ -199,6 +201,7 @@ void ForwardPass::Impl::attend(size_t layer, const LayerDescription& layer_descr
                                  .T = span.T,
                                  .H = d.n_heads,
                                  .D = d.head_dim,
+                                 .value_dim = d.head_dim,
                                  .rope_dim = d.rope_head_dim,
                                  .scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(d.head_dim))),
                                  .window = rows,

@@ -16,9 +16,10 @@ namespace hadal::ops {
 
 // What happens to activations before they are multiplied.
 enum class ActivationRounding {
-  kNone,  // float as they are
-  kBf16,  // rounded to BF16
-  kE4m3,  // per token and 128 channels to E4M3 with a power-of-two scale, and back: the published rounding
+  kNone,            // float as they are
+  kBf16,            // rounded to BF16
+  kE4m3,            // per token and 128 channels to E4M3 with a power-of-two scale, and back: the published rounding
+  kE4m3FloatScale,  // the same with a float scale, largest / 448: that of V3 and R1
 };
 
 enum class RowFormat { kF32, kBf16 };
