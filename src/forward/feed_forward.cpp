@@ -105,11 +105,10 @@ Result<void> ForwardPass::Impl::route(size_t layer, const LayerDescription& laye
 // The chosen experts and the shared one.
 void ForwardPass::Impl::experts(const LayerWeights& layer_weights, int64_t T, Activations& x) {
   const ModelDescription& d = description;
-  // One packing serves routed and shared experts; floats when either kind is stored as F32.
-  const ops::ActivationRounding routed = rounding_for(layer_weights.experts.front().w1);
-  const ops::ActivationRounding shared = rounding_for(layer_weights.shared.w1);
-  const ops::ActivationRounding rounding = routed == shared ? routed : ops::ActivationRounding::kNone;
-  ops::moe(device, {.x = x.rounded(rounding),
+  const ops::ActivationRounding routed_rounding = rounding_for(layer_weights.experts.front().w1);
+  const ops::ActivationRounding shared_rounding = rounding_for(layer_weights.shared.w1);
+  ops::moe(device, {.x = x.rounded(routed_rounding),
+                    .shared_x = x.rounded(shared_rounding),
                     .experts = workspace.experts,
                     .weights = workspace.expert_weights,
                     .routed = layer_weights.experts,
@@ -119,7 +118,8 @@ void ForwardPass::Impl::experts(const LayerWeights& layer_weights, int64_t T, Ac
                     .C = d.hidden,
                     .I = d.moe_inter_dim,
                     .swiglu_limit = static_cast<float>(d.swiglu_limit),
-                    .hidden_rounding = rounding,
+                    .hidden_rounding = routed_rounding,
+                    .shared_hidden_rounding = shared_rounding,
                     .y = workspace.sublayer_out,
                     .scratch = workspace.moe_scratch});
 }
@@ -131,6 +131,7 @@ void ForwardPass::Impl::dense_network(const LayerWeights& layer_weights, int64_t
   std::fill_n(workspace.expert_weights, T, 1.0f);
   const ops::ActivationRounding rounding = rounding_for(layer_weights.dense.w1);
   ops::moe(device, {.x = x.rounded(rounding),
+                    .shared_x = {},
                     .experts = workspace.experts,
                     .weights = workspace.expert_weights,
                     .routed = {&layer_weights.dense, 1},

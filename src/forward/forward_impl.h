@@ -23,7 +23,7 @@ class Activations {
   const Workspace& workspace_;
   const float* x_;
   int64_t T_, K_, groups_;
-  ops::PackedRows packed_[4];  // by rounding
+  ops::PackedRows packed_[5];  // by rounding
 };
 
 struct ForwardPass::Impl {

@@ -85,6 +85,9 @@ const ops::PackedRows& Activations::rounded(ops::ActivationRounding rounding) {
     case ops::ActivationRounding::kE4m3FloatScale:
       packed.data = workspace_.packed_e4m3;
       break;
+    case ops::ActivationRounding::kInt8:
+      packed.data = workspace_.packed_int8;
+      break;
   }
   ops::pack_rows(device_, {.x = x_, .x_stride = groups_ * K_, .rounding = rounding, .out = packed});
   return packed;
@@ -160,6 +163,7 @@ ops::ActivationRounding ForwardPass::Impl::rounding_for(const Weight& weight) co
       return description.activation_scale == ActivationScale::kFloat ? ops::ActivationRounding::kE4m3FloatScale
                                                                      : ops::ActivationRounding::kE4m3;
     case NumericMode::kFast:
+      if (weight.dtype == DType::kF4E2M1) return ops::ActivationRounding::kInt8;
       return weight.dtype == DType::kF32 ? ops::ActivationRounding::kNone : ops::ActivationRounding::kBf16;
   }
   return ops::ActivationRounding::kNone;
