@@ -298,7 +298,11 @@ class PromptComparison final : public StepObserver {
     for (const float s : numbers<float>(golden_, fmt::format("{}.index_scores_last.L{}", prompt_, layer))) {
       if (s > -1e29f) visible.push_back(s);
     }
-    if (visible.size() == scores.size()) index_scores_.add(where, scores, visible);
+    if (visible.size() != scores.size()) return;
+    // Each for itself: where keys are rounded, one that flips changes its own score only.
+    for (size_t j = 0; j < visible.size(); ++j) {
+      index_scores_.add(fmt::format("{}, entry {}", where, j), scores.subspan(j, 1), std::span(visible).subspan(j, 1));
+    }
   }
 
   struct Needs {
@@ -415,10 +419,9 @@ struct Run {
 
   Result<void> compare(const std::string& prompt, CompareReport& report, Totals& totals) const {
     const bool rounded = is_act(prompt);
-    // act_kv rounds only what is stored; act_full also the activations of quantised linears.
-    const NumericMode mode = !rounded             ? options.mode
-                             : prompt == "act_kv" ? NumericMode::kExact
-                                                  : NumericMode::kPublished;
+    // act_kv rounds only what is stored, act_index only the index; act_full also activations of quantised linears.
+    const bool is_state_only = prompt == "act_kv" || prompt == "act_index";
+    const NumericMode mode = !rounded ? options.mode : is_state_only ? NumericMode::kExact : NumericMode::kPublished;
     const ModelDescription& description = model.description;
     PromptComparison comparison(description, golden, prompt, rounded ? kRoundedTolerance : kTolerance,
                                 mode != NumericMode::kFast);
@@ -426,6 +429,7 @@ struct Run {
     const auto tokens = static_cast<int64_t>(comparison.ids().size());
     const int64_t context = std::min(description.context_tokens_max, tokens + static_cast<int64_t>(greedy.size()) + 1);
     StateOptions state_options = default_state_options(description, rounded ? NumericMode::kPublished : options.mode);
+    if (prompt == "act_index") state_options.kv_rounding = ops::KvRounding::kNone;
     state_options.mtp = !description.mtp_layers.empty();
     HADAL_ASSIGN(StateLayout layout, StateLayout::create(description, model.identity, mode, state_options));
     const ForwardOptions forward{.mode = mode,

@@ -1,7 +1,5 @@
 #include "engine/loaded_model.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "base/hash.h"
@@ -34,19 +32,6 @@ Result<ModelDescription> read_description(ModelFiles& files) {
                .hint = "name the folder that holds config.json and the .safetensors files"};
 }
 
-// What can be read but not computed yet.
-Result<void> check_supported(const ModelDescription& description, const std::string& place) {
-  const bool is_sparse = std::any_of(description.layers.begin(), description.layers.end(),
-                                     [](const auto& layer) { return layer.attention == AttentionKind::kDsa; });
-  if (!is_sparse) return {};
-  return Error{.code = ErrorCode::kUnsupported,
-               .what = "this attention cannot be computed yet",
-               .in = place + "/config.json",
-               .want = "dense latent attention, or attention over a window and compressed entries",
-               .found = fmt::format("latent attention with an indexer ({})", description.family),
-               .hint = "`hadal inspect` reads the checkpoint"};
-}
-
 double number_or(const json::Value& object, std::string_view key, double fallback) {
   const json::Value* value = object.find(key);
   return value == nullptr ? fallback : value->as_double().value_or(fallback);
@@ -73,7 +58,6 @@ std::string model_identity(const ModelDescription& description, const Checkpoint
 Result<std::shared_ptr<const LoadedModel>> LoadedModel::open(ModelFiles files) {
   const uint64_t program_bytes = resident_bytes() - std::min(resident_bytes(), resident_anonymous_bytes());
   HADAL_ASSIGN(ModelDescription description, read_description(files));
-  HADAL_TRY(check_supported(description, files.place()));
   HADAL_ASSIGN(Checkpoint checkpoint, Checkpoint::open(files));
   HADAL_ASSIGN(WeightSet weights, WeightSet::bind(description, checkpoint));
   if (!weights.has_mtp()) description.mtp_layers.clear();

@@ -10,7 +10,8 @@
 
 namespace hadal {
 
-// Activations that several linears read: packed once per rounding that is asked for.
+// Activations that several linears read: packed once per rounding that is asked for. All share the workspace's buffers,
+// so one is used up before the next is packed.
 class Activations {
  public:
   Activations(Device& device, const Workspace& workspace, const float* x, int64_t T, int64_t K, int64_t groups = 1)
@@ -59,10 +60,20 @@ struct ForwardPass::Impl {
   void latent_attention(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
                         const Rows& rows, const float* in, StepObserver& observer);
   void store_latents(size_t layer, const Rows& rows);
-  void attend_latents(size_t layer, const LayerDescription& layer_description, const RowSpan& span);
+  void attend_latents(size_t layer, const LayerDescription& layer_description, const RowSpan& span,
+                      StepObserver& observer);
   void attend(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
               const RowSpan& span, StepObserver& observer);
   void store_window(size_t layer, const RowSpan& span, int64_t first_row_position);
+
+  // indexer.cpp: head weights and queries of new tokens; keys of positions (kDsa); the entries that a span's tokens
+  // choose
+  void index_weights(const IndexerWeights& indexer, int64_t T, Activations& x);
+  void index_queries(const IndexerWeights& indexer, const LayerDescription& layer_description, const Rows& rows,
+                     Activations& latent);
+  void store_index_keys(size_t layer, const LayerDescription& layer_description, const IndexerWeights& indexer,
+                        const Rows& rows, Activations& x);
+  void choose_entries(size_t layer, const RowSpan& span, StepObserver& observer);
 
   // compressor.cpp
   void compress(const CompressorWeights& compressor_weights, const RopeDescription& rope, size_t layer, bool is_index,

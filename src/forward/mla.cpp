@@ -6,6 +6,8 @@
 //   z_h = sum_s softmax_s(scale [W_UK_h^T q_nope | q_rope]_h . [c | k_rope]_s) c_s
 //   y = W_o [W_UV_h z_h]_h,   scale = qk_head_dim^-1/2 mscale^2
 //
+// With an indexer (DSA) s runs over the positions that it chooses (indexer.cpp).
+//
 // Source: MLA of V3's inference/model.py with attn_impl "absorb", for prefill as for decode: one order of sums.
 
 #include <cmath>
@@ -21,7 +23,7 @@ namespace hadal {
 
 void ForwardPass::Impl::latent_attention(size_t layer, const LayerDescription& layer_description,
                                          const LayerWeights& layer_weights, const Rows& rows, const float* in,
-                                         StepObserver& /*observer*/) {
+                                         StepObserver& observer) {
   const ModelDescription& d = description;
   const auto eps = static_cast<float>(d.rms_norm_eps);
   const int64_t T = rows.T();
@@ -58,6 +60,11 @@ void ForwardPass::Impl::latent_attention(size_t layer, const LayerDescription& l
                      .cos_sin = cos_sin,
                      .inverse = false});
   store_latents(layer, rows);
+  const bool is_sparse = has_indexer(layer_description.attention);
+  if (is_sparse) {
+    store_index_keys(layer, layer_description, layer_weights.indexer, rows, x);
+    index_weights(layer_weights.indexer, T, x);
+  }
 
   // Queries, then what they ask of latents.
   ops::rms_norm(device, {.x = workspace.q_latent,
@@ -89,7 +96,9 @@ void ForwardPass::Impl::latent_attention(size_t layer, const LayerDescription& l
                            .value_dim = d.v_head_dim,
                            .latent_dim = d.kv_lora_rank});
 
-  for (const RowSpan& span : rows.spans) attend_latents(layer, layer_description, span);
+  if (is_sparse) index_queries(layer_weights.indexer, layer_description, rows, latent);
+
+  for (const RowSpan& span : rows.spans) attend_latents(layer, layer_description, span, observer);
 
   // Sums of latents to values. The release folds wkv_b into the attention, dequantised: nothing is rounded before it.
   Activations sums(device, workspace, workspace.attention_out, T, d.kv_lora_rank, d.n_heads);
@@ -126,10 +135,13 @@ void ForwardPass::Impl::store_latents(size_t layer, const Rows& rows) {
   }
 }
 
-// The attention of one sequence's rows over all positions up to their own.
-void ForwardPass::Impl::attend_latents(size_t layer, const LayerDescription& layer_description, const RowSpan& span) {
+// The attention of one sequence's rows over all positions up to their own, or those that the indexer chooses of them.
+void ForwardPass::Impl::attend_latents(size_t layer, const LayerDescription& layer_description, const RowSpan& span,
+                                       StepObserver& observer) {
   const ModelDescription& d = description;
-  for (int64_t t = 0; t < span.T; ++t) workspace.n_chosen[t] = span.position0 + t + 1;
+  for (int64_t t = 0; t < span.T; ++t) workspace.visible[t] = workspace.n_chosen[t] = span.position0 + t + 1;
+  const bool is_sparse = has_indexer(layer_description.attention);
+  if (is_sparse) choose_entries(layer, span, observer);
   const double mscale = layer_description.rope.mscale();
   const double scale = mscale * mscale / std::sqrt(static_cast<double>(d.qk_head_dim()));
   ops::sparse_attention(device, {.q = workspace.q_absorbed + span.row0 * d.n_heads * d.kv_row_dim(),
@@ -143,6 +155,8 @@ void ForwardPass::Impl::attend_latents(size_t layer, const LayerDescription& lay
                                  .scale = static_cast<float>(scale),
                                  .format = span.state->layout().options.kv_format,
                                  .entries = span.state->entries(layer),
+                                 .chosen = is_sparse ? workspace.chosen : nullptr,
+                                 .chosen_stride = d.index_topk,
                                  .n_chosen = workspace.n_chosen,
                                  .scratch = workspace.attention_scratch,
                                  .rows_max = workspace.attention_rows_max});

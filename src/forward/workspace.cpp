@@ -120,6 +120,7 @@ uint64_t lay_out_workspace(const ModelDescription& d, const ForwardOptions& opti
   bump.take(w.kv, T * d.kv_row_dim());
   bump.take(w.index_q, T * d.index_n_heads * d.index_head_dim);
   bump.take(w.index_w, T * d.index_n_heads);
+  bump.take(w.index_k, d.has_mla() ? T * d.index_head_dim : 0);
   bump.take(w.index_scores, T * w.index_scores_stride);
   bump.take(w.chosen, T * d.index_topk);
   for (int64_t** counts : {&w.n_chosen, &w.visible, &w.window_begin, &w.window_n}) bump.take(*counts, T);

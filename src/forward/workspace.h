@@ -37,7 +37,8 @@ struct Workspace {
   float* kv = nullptr;               // [T, kv_row_dim]
   float* index_q = nullptr;          // [T, index_n_heads, index_head_dim]
   float* index_w = nullptr;          // [T, index_n_heads]
-  float* index_scores = nullptr;     // [T, context / 4]; only for observers
+  float* index_k = nullptr;          // [T, index_head_dim]; DSA
+  float* index_scores = nullptr;     // [T, context / ratio]; only for observers
   int32_t* chosen = nullptr;         // [T, index_topk]
   int64_t* n_chosen = nullptr;       // [T]
   int64_t* visible = nullptr;        // [T]

@@ -35,8 +35,12 @@ class Offsets {
 StateOptions default_state_options(const ModelDescription& description, NumericMode mode) {
   StateOptions options;
   if (description.has_mla()) {
-    // The release caches latents in BF16 and rounds nothing else.
-    if (mode == NumericMode::kFast) options.kv_format = ops::KvFormat::kBf16;
+    // V3 caches latents in BF16 and rounds nothing. V3.2's corrected release rounds latents and index keys to E4M3.
+    if (mode == NumericMode::kFast) options.kv_format = options.index_format = ops::KvFormat::kBf16;
+    if (mode == NumericMode::kPublished && description.index_topk > 0) {
+      options.kv_rounding = ops::KvRounding::kE4m3By128;
+      options.index_rounding = ops::KvRounding::kHadamardE4m3;
+    }
     return options;
   }
   const bool fp4_keys = can_be_fp4(description.index_head_dim);

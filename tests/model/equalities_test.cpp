@@ -220,7 +220,7 @@ TEST_P(Equalities, a_sequence_in_a_batch_of_five_gives_the_bits_it_gives_alone) 
 std::vector<Setup> setups() {
   std::vector<Setup> all;
   for (const char* folder : {"tests/data/v4-random", "tests/data/v4-random-fp8", "models/v4-tiny",
-                             "tests/data/v3-random", "tests/data/v3-random-fp8"}) {
+                             "tests/data/v3-random", "tests/data/v3-random-fp8", "tests/data/v32-random"}) {
     for (const NumericMode mode : {NumericMode::kExact, NumericMode::kPublished, NumericMode::kFast})
       all.push_back({folder, mode});
   }
