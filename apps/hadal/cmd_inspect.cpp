@@ -34,27 +34,48 @@ void print_row(std::string_view label, const std::string& text) {
   fmt::print("  {:<12}{}\n", label, text);
 }
 
+// "61 (61 MLA; 3 dense), 1 draft": the kinds that there are.
 std::string layer_kinds(const ModelDescription& d) {
-  int64_t kinds[3] = {};
-  int64_t n_hash = 0;
-  for (const LayerDescription& layer : d.layers) {
-    ++kinds[static_cast<size_t>(layer.attention)];
-    if (layer.router == RouterKind::kHash) ++n_hash;
+  constexpr std::pair<AttentionKind, std::string_view> kKinds[] = {{AttentionKind::kWindow, "window"},
+                                                                   {AttentionKind::kCsa, "CSA"},
+                                                                   {AttentionKind::kHca, "HCA"},
+                                                                   {AttentionKind::kMla, "MLA"},
+                                                                   {AttentionKind::kDsa, "DSA"}};
+  const auto count = [&](const auto& is_so) { return std::count_if(d.layers.begin(), d.layers.end(), is_so); };
+  std::vector<std::string> kinds;
+  for (const auto& [kind, name] : kKinds) {
+    const auto n = count([kind = kind](const LayerDescription& layer) { return layer.attention == kind; });
+    if (n > 0) kinds.push_back(fmt::format("{} {}", n, name));
   }
-  return fmt::format("{} ({} window, {} CSA, {} HCA; {} routed by token), {} draft", d.layers.size(), kinds[0],
-                     kinds[1], kinds[2], n_hash, d.mtp_layers.size());
+  std::string text = fmt::format("{} ({}", d.layers.size(), fmt::join(kinds, ", "));
+  const auto n_dense = count([](const LayerDescription& layer) { return layer.ffn == FfnKind::kDense; });
+  const auto n_hash = count([](const LayerDescription& layer) { return layer.router == RouterKind::kHash; });
+  if (n_dense > 0) text += fmt::format("; {} dense", n_dense);
+  if (n_hash > 0) text += fmt::format("; {} routed by token", n_hash);
+  return text + fmt::format("), {} draft", d.mtp_layers.size());
+}
+
+std::string attention_sizes(const ModelDescription& d) {
+  if (d.has_mla()) {
+    return fmt::format("{} heads x {} ({} rotary), values {}, query rank {}, latent {}", d.n_heads, d.qk_head_dim(),
+                       d.rope_head_dim, d.v_head_dim, d.q_lora_rank, d.kv_lora_rank);
+  }
+  return fmt::format("{} heads x {} ({} rotary), query rank {}, output {} groups x {}, window {}", d.n_heads,
+                     d.head_dim, d.rope_head_dim, d.q_lora_rank, d.o_groups, d.o_lora_rank, d.window);
 }
 
 void print_description(const InspectReport& report) {
   const ModelDescription& d = *report.description;
   fmt::print("{}: {}\n", report.place, d.family);
   print_row("layers", layer_kinds(d));
-  print_row("hidden", fmt::format("{} in {} streams, vocabulary {}", d.hidden, d.hc_mult,
-                                  format_count(static_cast<uint64_t>(d.vocab_size))));
-  print_row("attention",
-            fmt::format("{} heads x {} ({} rotary), query rank {}, output {} groups x {}, window {}", d.n_heads,
-                        d.head_dim, d.rope_head_dim, d.q_lora_rank, d.o_groups, d.o_lora_rank, d.window));
-  print_row("indexer", fmt::format("{} heads x {}, best {}", d.index_n_heads, d.index_head_dim, d.index_topk));
+  print_row("hidden",
+            fmt::format("{} in {} {}, vocabulary {}", d.hidden, d.hc_mult, d.hc_mult == 1 ? "stream" : "streams",
+                        format_count(static_cast<uint64_t>(d.vocab_size))));
+  print_row("attention", attention_sizes(d));
+  if (d.index_topk > 0) {
+    print_row("indexer", fmt::format("{} heads x {}, best {}", d.index_n_heads, d.index_head_dim, d.index_topk));
+  }
+  if (d.inter_dim > 0) print_row("dense", fmt::format("width {}", d.inter_dim));
   print_row("experts", fmt::format("{} of {} and {} shared, width {}", d.n_experts_per_token, d.n_routed_experts,
                                    d.n_shared_experts, d.moe_inter_dim));
   print_row("context", format_count(static_cast<uint64_t>(d.context_tokens_max)));

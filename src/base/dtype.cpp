@@ -201,6 +201,17 @@ void fake_quantize_e4m3(float* x, int n, int block) {
   }
 }
 
+void fake_quantize_e4m3_float_scale(float* x, int n, int block) {
+  for (int begin = 0; begin < n; begin += block) {
+    const int size = std::min(block, n - begin);
+    const float scale = std::max(amax(x + begin, size), 1e-4f) * (1.0f / 448.0f);
+    for (int i = begin; i < begin + size; ++i) {
+      const float v = x[i] / scale;
+      x[i] = with_sign_of(E4M3::round(std::min(std::abs(v), kE4M3Max)), v) * scale;
+    }
+  }
+}
+
 void fake_quantize_e2m1(float* x, int n, int block) {
   for (int begin = 0; begin < n; begin += block) {
     const int size = std::min(block, n - begin);

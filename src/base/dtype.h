@@ -75,6 +75,8 @@ int e2m1_scale_exponent(const float* x, int n);
 
 // x[0..n) rounded to E4M3 with one power-of-two scale per `block` elements and back, in place ("fp8_sim").
 void fake_quantize_e4m3(float* x, int n, int block);
+// The same with a float scale: amax at least 1e-4, times float(1/448) (act_quant of V3).
+void fake_quantize_e4m3_float_scale(float* x, int n, int block);
 // x[0..n) rounded to E2M1 with one power-of-two scale per `block` elements and back, in place ("fp4_sim").
 void fake_quantize_e2m1(float* x, int n, int block);
 

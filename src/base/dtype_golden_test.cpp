@@ -66,6 +66,8 @@ TEST_F(NumberFormats, the_activation_quantisers_give_the_goldens_numbers) {
   constexpr Case kCases[] = {{fake_quantize_e4m3, "act_fp8.pow2.b32", 32},
                              {fake_quantize_e4m3, "act_fp8.pow2.b64", 64},
                              {fake_quantize_e4m3, "act_fp8.pow2.b128", 128},
+                             {fake_quantize_e4m3_float_scale, "act_fp8.f32scale.b64", 64},
+                             {fake_quantize_e4m3_float_scale, "act_fp8.f32scale.b128", 128},
                              {fake_quantize_e2m1, "act_fp4.pow2.b32", 32}};
   for (const Case& c : kCases) {
     SCOPED_TRACE(c.golden);

@@ -36,6 +36,12 @@ std::span<const T> numbers(const Golden& golden, const std::string& name) {
   return {reinterpret_cast<const T*>(found->second->bytes.data()), found->second->bytes.size() / sizeof(T)};
 }
 
+// Goldens of experts have a row per layer that has some.
+int64_t moe_layers_before(const ModelDescription& d, size_t layer) {
+  return std::count_if(d.layers.begin(), d.layers.begin() + static_cast<std::ptrdiff_t>(layer),
+                       [](const LayerDescription& l) { return l.ffn == FfnKind::kMoe; });
+}
+
 int64_t dimension(const Golden& golden, const std::string& name, size_t axis) {
   const auto found = golden.find(name);
   return found == golden.end() || axis >= found->second->shape.size() ? 0 : found->second->shape[axis];
@@ -56,10 +62,13 @@ class GoldenChecker {
     HADAL_TRY(check_numbers(prompt + ".greedy", {dimension(golden_, prompt + ".greedy", 0)}, V, false));
     HADAL_TRY(check_rows(prompt, ".logits_pos", T, {{".logits", {-1, V}}}));
     HADAL_TRY(check_rows(prompt, ".mtp_pos", T - 1, {{".mtp_logits", {-1, V}}}));
-    HADAL_TRY(check_rows(
-        prompt, ".stream_pos", T,
-        {{".streams", {L, -1, d_.hc_mult, d_.hidden}}, {".expert_weights", {L, -1, d_.n_experts_per_token}}}));
-    HADAL_TRY(check_numbers(prompt + ".experts", {L, T, d_.n_experts_per_token}, d_.n_routed_experts, false));
+    const int64_t n_moe = moe_layers_before(d_, d_.layers.size());
+    // A plain residual has no axis of streams.
+    std::vector<int64_t> streams = {L, -1, d_.hc_mult, d_.hidden};
+    if (d_.residual == ResidualKind::kPlain) streams.erase(streams.begin() + 2);
+    HADAL_TRY(check_rows(prompt, ".stream_pos", T,
+                         {{".streams", streams}, {".expert_weights", {n_moe, -1, d_.n_experts_per_token}}}));
+    HADAL_TRY(check_numbers(prompt + ".experts", {n_moe, T, d_.n_experts_per_token}, d_.n_routed_experts, false));
     for (int64_t l = 0; l < L; ++l) {
       HADAL_TRY(check_rows(prompt, ".index_pos", T, {{fmt::format(".index.L{}", l), {-1, d_.index_topk}}}));
       const std::string scores = fmt::format("{}.index_scores_last.L{}", prompt, l);
@@ -193,7 +202,7 @@ class PromptComparison final : public StepObserver {
         mtp_(prompt_, "draft logits", tolerance) {
     index_positions(prompt_ + ".logits_pos", logits_row_);
     index_positions(prompt_ + ".stream_pos", stream_row_);
-    index_positions(prompt_ + ".index_pos", index_row_);
+    if (has_indexer()) index_positions(prompt_ + ".index_pos", index_row_);
     index_positions(prompt_ + ".mtp_pos", mtp_row_);
     last_logits_.resize(static_cast<size_t>(description.vocab_size));
   }
@@ -246,12 +255,13 @@ class PromptComparison final : public StepObserver {
                const float* weights) override {
     const std::string name = prompt_ + ".experts";
     if (golden_.find(name) == golden_.end() || layer >= description_.layers.size()) return;
+    const auto moe_layer = static_cast<size_t>(moe_layers_before(description_, layer));
     const auto K = static_cast<size_t>(description_.n_experts_per_token);
     const std::span<const int32_t> all = numbers<int32_t>(golden_, name);
     for (int64_t t = 0; t < T; ++t) {
       const int64_t position = first_position + t;
       if (position >= static_cast<int64_t>(ids_.size())) continue;
-      const size_t golden_row = layer * ids_.size() + static_cast<size_t>(position);
+      const size_t golden_row = moe_layer * ids_.size() + static_cast<size_t>(position);
       const std::span<const int32_t> golden = all.subspan(golden_row * K, K);
       const std::set<int32_t> ours(experts + t * static_cast<int64_t>(K), experts + (t + 1) * static_cast<int64_t>(K));
       const std::string where = fmt::format("layer {}, position {}", layer, position);
@@ -260,7 +270,7 @@ class PromptComparison final : public StepObserver {
       const auto found = stream_row_.find(position);
       if (!equal || found == stream_row_.end()) continue;
       const std::span<const float> golden_weights =
-          row_of(prompt_ + ".expert_weights", layer * stream_row_.size() + found->second, K);
+          row_of(prompt_ + ".expert_weights", moe_layer * stream_row_.size() + found->second, K);
       std::vector<float> ordered(K);
       for (size_t i = 0; i < K; ++i) {
         const int32_t* at =
@@ -288,7 +298,11 @@ class PromptComparison final : public StepObserver {
     for (const float s : numbers<float>(golden_, fmt::format("{}.index_scores_last.L{}", prompt_, layer))) {
       if (s > -1e29f) visible.push_back(s);
     }
-    if (visible.size() == scores.size()) index_scores_.add(where, scores, visible);
+    if (visible.size() != scores.size()) return;
+    // Each for itself: where keys are rounded, one that flips changes its own score only.
+    for (size_t j = 0; j < visible.size(); ++j) {
+      index_scores_.add(fmt::format("{}, entry {}", where, j), scores.subspan(j, 1), std::span(visible).subspan(j, 1));
+    }
   }
 
   struct Needs {
@@ -332,6 +346,11 @@ class PromptComparison final : public StepObserver {
   int64_t kl_n() const { return kl_n_; }
 
  private:
+  bool has_indexer() const {
+    const std::string name = prompt_ + ".index.";
+    const auto first = golden_.lower_bound(name);
+    return first != golden_.end() && first->first.starts_with(name);
+  }
   void index_positions(const std::string& name, std::map<int64_t, size_t>& rows) {
     const std::span<const int32_t> positions = numbers<int32_t>(golden_, name);
     for (size_t i = 0; i < positions.size(); ++i) rows[positions[i]] = i;
@@ -400,10 +419,9 @@ struct Run {
 
   Result<void> compare(const std::string& prompt, CompareReport& report, Totals& totals) const {
     const bool rounded = is_act(prompt);
-    // act_kv rounds only what is stored; act_full also the activations of quantised linears.
-    const NumericMode mode = !rounded             ? options.mode
-                             : prompt == "act_kv" ? NumericMode::kExact
-                                                  : NumericMode::kPublished;
+    // act_kv rounds only what is stored, act_index only the index; act_full also activations of quantised linears.
+    const bool is_state_only = prompt == "act_kv" || prompt == "act_index";
+    const NumericMode mode = !rounded ? options.mode : is_state_only ? NumericMode::kExact : NumericMode::kPublished;
     const ModelDescription& description = model.description;
     PromptComparison comparison(description, golden, prompt, rounded ? kRoundedTolerance : kTolerance,
                                 mode != NumericMode::kFast);
@@ -411,6 +429,7 @@ struct Run {
     const auto tokens = static_cast<int64_t>(comparison.ids().size());
     const int64_t context = std::min(description.context_tokens_max, tokens + static_cast<int64_t>(greedy.size()) + 1);
     StateOptions state_options = default_state_options(description, rounded ? NumericMode::kPublished : options.mode);
+    if (prompt == "act_index") state_options.kv_rounding = ops::KvRounding::kNone;
     state_options.mtp = !description.mtp_layers.empty();
     HADAL_ASSIGN(StateLayout layout, StateLayout::create(description, model.identity, mode, state_options));
     const ForwardOptions forward{.mode = mode,

@@ -1,4 +1,5 @@
-// One attention sublayer: queries from a latent, one shared K = V head, window and compressed entries, grouped output.
+// One attention sublayer with a window: queries from a latent, one shared K = V head, window and compressed entries,
+// grouped output.
 
 #include <algorithm>
 #include <cmath>
@@ -6,7 +7,6 @@
 
 #include "base/check.h"
 #include "forward/forward_impl.h"
-#include "ops/index_select/index_select.h"
 #include "ops/rms_norm/rms_norm.h"
 #include "ops/rope/rope.h"
 #include "ops/sparse_attention/sparse_attention.h"
@@ -14,13 +14,14 @@
 namespace hadal {
 
 void ForwardPass::Impl::attention(size_t layer, const LayerDescription& layer_description,
-                                  const LayerWeights& layer_weights, const Rows& rows, StepObserver& observer) {
+                                  const LayerWeights& layer_weights, const Rows& rows, const float* in,
+                                  StepObserver& observer) {
   const ModelDescription& d = description;
   const auto eps = static_cast<float>(d.rms_norm_eps);
   const int64_t T = rows.T();
   const float* cos_sin = cos_sin_of(layer_description.rope);
 
-  ops::rms_norm(device, {.x = workspace.sublayer_in,
+  ops::rms_norm(device, {.x = in,
                          .gain = layer_weights.attn_norm.data(),
                          .y = workspace.normed,
                          .T = T,
@@ -58,16 +59,12 @@ void ForwardPass::Impl::attention(size_t layer, const LayerDescription& layer_de
                            .rounding = state_options.kv_rounding});
 
   // Compressors, in the release's order: the index first. Entries that the new tokens complete are visible to them.
-  const bool has_indexer = layer_description.attention == AttentionKind::kCsa;
-  if (has_indexer) compress(layer_weights.indexer.compressor, layer_description.rope, layer, true, rows, x);
+  const bool is_sparse = has_indexer(layer_description.attention);
+  if (is_sparse) compress(layer_weights.indexer.compressor, layer_description.rope, layer, true, rows, x);
   if (layer_description.compress_ratio > 0) {
     compress(layer_weights.compressor, layer_description.rope, layer, false, rows, x);
   }
-  if (has_indexer) {
-    apply(layer_weights.indexer.weights_proj, x, workspace.index_w, d.index_n_heads);
-    const auto scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(d.index_head_dim * d.index_n_heads)));
-    for (int64_t i = 0; i < T * d.index_n_heads; ++i) workspace.index_w[i] *= scale;
-  }
+  if (is_sparse) index_weights(layer_weights.indexer, T, x);
 
   // Queries from the latent; per head normed without a gain.
   ops::rms_norm(device, {.x = workspace.q_latent,
@@ -96,24 +93,7 @@ void ForwardPass::Impl::attention(size_t layer, const LayerDescription& layer_de
                      .rope_dim = d.rope_head_dim,
                      .cos_sin = cos_sin,
                      .inverse = false});
-  if (has_indexer) {
-    const int64_t width = d.index_n_heads * d.index_head_dim;
-    apply(layer_weights.indexer.wq_b, latent, workspace.index_q, width);
-    ops::rope(device, {.x = workspace.index_q,
-                       .T = T,
-                       .H = d.index_n_heads,
-                       .D = d.index_head_dim,
-                       .t_stride = width,
-                       .rope_dim = d.rope_head_dim,
-                       .cos_sin = cos_sin,
-                       .inverse = false});
-    ops::round_rows(device, {.x = workspace.index_q,
-                             .T = T * d.index_n_heads,
-                             .D = d.index_head_dim,
-                             .x_stride = d.index_head_dim,
-                             .rope_dim = 0,
-                             .rounding = state_options.index_rounding});
-  }
+  if (is_sparse) index_queries(layer_weights.indexer, layer_description, rows, latent);
 
   for (const RowSpan& span : rows.spans) attend(layer, layer_description, layer_weights, span, observer);
 
@@ -169,28 +149,8 @@ void ForwardPass::Impl::attend(size_t layer, const LayerDescription& layer_descr
     workspace.n_chosen[t] = workspace.visible[t];
   }
 
-  const bool has_indexer = layer_description.attention == AttentionKind::kCsa;
-  if (has_indexer) {
-    const bool wants_scores = observer.wants_layers() && workspace.index_scores_stride > 0;
-    ops::index_select(device, {.q = workspace.index_q + row0 * d.index_n_heads * d.index_head_dim,
-                               .w = workspace.index_w + row0 * d.index_n_heads,
-                               .keys = span.state->index_keys(layer),
-                               .visible = workspace.visible,
-                               .chosen = workspace.chosen,
-                               .n_chosen = workspace.n_chosen,
-                               .scores = wants_scores ? workspace.index_scores : nullptr,
-                               .scores_stride = workspace.index_scores_stride,
-                               .T = span.T,
-                               .H = d.index_n_heads,
-                               .D = d.index_head_dim,
-                               .topk = d.index_topk});
-    for (int64_t t = 0; t < span.T && wants_scores; ++t) {
-      observer.index(
-          span.sequence, layer, span.position0 + t,
-          {workspace.chosen + t * d.index_topk, static_cast<size_t>(workspace.n_chosen[t])},
-          {workspace.index_scores + t * workspace.index_scores_stride, static_cast<size_t>(workspace.visible[t])});
-    }
-  }
+  const bool is_sparse = has_indexer(layer_description.attention);
+  if (is_sparse) choose_entries(layer, span, observer);
 
   const int64_t width = d.n_heads * d.head_dim;
   ops::sparse_attention(device, {.q = workspace.q + row0 * width,
@@ -199,6 +159,7 @@ void ForwardPass::Impl::attend(size_t layer, const LayerDescription& layer_descr
                                  .T = span.T,
                                  .H = d.n_heads,
                                  .D = d.head_dim,
+                                 .value_dim = d.head_dim,
                                  .rope_dim = d.rope_head_dim,
                                  .scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(d.head_dim))),
                                  .window = rows,
@@ -207,7 +168,7 @@ void ForwardPass::Impl::attend(size_t layer, const LayerDescription& layer_descr
                                  .window_begin = workspace.window_begin,
                                  .window_n = workspace.window_n,
                                  .entries = ratio > 0 ? span.state->entries(layer) : ops::PagedRows(),
-                                 .chosen = has_indexer ? workspace.chosen : nullptr,
+                                 .chosen = is_sparse ? workspace.chosen : nullptr,
                                  .chosen_stride = d.index_topk,
                                  .n_chosen = ratio > 0 ? workspace.n_chosen : nullptr,
                                  .scratch = workspace.attention_scratch,

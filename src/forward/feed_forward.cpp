@@ -1,7 +1,8 @@
-// One feed-forward sublayer: router, routed experts, shared expert.
+// One feed-forward sublayer: router, routed experts and shared expert, or one dense network.
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "forward/forward_impl.h"
@@ -43,11 +44,11 @@ Result<void> check_finite(const float* logits, int64_t T, int64_t E, size_t laye
 }  // namespace
 
 Result<void> ForwardPass::Impl::feed_forward(size_t layer, const LayerDescription& layer_description,
-                                             const LayerWeights& layer_weights, const Rows& rows,
+                                             const LayerWeights& layer_weights, const Rows& rows, const float* in,
                                              StepObserver& observer) {
   const ModelDescription& d = description;
   const int64_t T = rows.T();
-  ops::rms_norm(device, {.x = workspace.sublayer_in,
+  ops::rms_norm(device, {.x = in,
                          .gain = layer_weights.ffn_norm.data(),
                          .y = workspace.normed,
                          .T = T,
@@ -56,7 +57,21 @@ Result<void> ForwardPass::Impl::feed_forward(size_t layer, const LayerDescriptio
                          .y_stride = d.hidden,
                          .eps = static_cast<float>(d.rms_norm_eps)});
   Activations x(device, workspace, workspace.normed, T, d.hidden);
+  if (layer_description.ffn == FfnKind::kDense) {
+    dense_network(layer_weights, T, x);
+    return {};
+  }
+  HADAL_TRY(route(layer, layer_description, layer_weights, rows, x, observer));
+  experts(layer_weights, T, x);
+  return {};
+}
 
+// Fills workspace.experts and workspace.expert_weights.
+Result<void> ForwardPass::Impl::route(size_t layer, const LayerDescription& layer_description,
+                                      const LayerWeights& layer_weights, const Rows& rows, Activations& x,
+                                      StepObserver& observer) {
+  const ModelDescription& d = description;
+  const int64_t T = rows.T();
   // The router decides what is computed: float in every mode, as in the release.
   ops::linear(device, {.x = x.rounded(ops::ActivationRounding::kNone),
                        .w = layer_weights.gate,
@@ -74,7 +89,9 @@ Result<void> ForwardPass::Impl::feed_forward(size_t layer, const LayerDescriptio
                        .E = d.n_routed_experts,
                        .K = d.n_experts_per_token,
                        .score = router_score(d.score_func),
-                       .route_scale = static_cast<float>(d.route_scale)});
+                       .route_scale = static_cast<float>(d.route_scale),
+                       .n_groups = d.n_expert_groups,
+                       .n_limited_groups = d.n_limited_groups});
   if (observer.wants_layers()) {
     for (const RowSpan& span : rows.spans) {
       observer.experts(span.sequence, layer, span.position0, span.T,
@@ -82,7 +99,12 @@ Result<void> ForwardPass::Impl::feed_forward(size_t layer, const LayerDescriptio
                        workspace.expert_weights + span.row0 * d.n_experts_per_token);
     }
   }
+  return {};
+}
 
+// The chosen experts and the shared one.
+void ForwardPass::Impl::experts(const LayerWeights& layer_weights, int64_t T, Activations& x) {
+  const ModelDescription& d = description;
   const ops::ActivationRounding routed_rounding = rounding_for(layer_weights.experts.front().w1);
   const ops::ActivationRounding shared_rounding = rounding_for(layer_weights.shared.w1);
   ops::moe(device, {.x = x.rounded(routed_rounding),
@@ -100,7 +122,28 @@ Result<void> ForwardPass::Impl::feed_forward(size_t layer, const LayerDescriptio
                     .shared_hidden_rounding = shared_rounding,
                     .y = workspace.sublayer_out,
                     .scratch = workspace.moe_scratch});
-  return {};
+}
+
+// A mixture of one expert, which every token chooses with weight 1.
+void ForwardPass::Impl::dense_network(const LayerWeights& layer_weights, int64_t T, Activations& x) {
+  const ModelDescription& d = description;
+  std::fill_n(workspace.experts, T, 0);
+  std::fill_n(workspace.expert_weights, T, 1.0f);
+  const ops::ActivationRounding rounding = rounding_for(layer_weights.dense.w1);
+  ops::moe(device, {.x = x.rounded(rounding),
+                    .shared_x = {},
+                    .experts = workspace.experts,
+                    .weights = workspace.expert_weights,
+                    .routed = {&layer_weights.dense, 1},
+                    .shared = nullptr,
+                    .T = T,
+                    .K = 1,
+                    .C = d.hidden,
+                    .I = d.inter_dim,
+                    .swiglu_limit = static_cast<float>(d.swiglu_limit),
+                    .hidden_rounding = rounding,
+                    .y = workspace.sublayer_out,
+                    .scratch = workspace.moe_scratch});
 }
 
 }  // namespace hadal

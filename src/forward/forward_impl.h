@@ -10,7 +10,8 @@
 
 namespace hadal {
 
-// Activations that several linears read: packed once per rounding that is asked for.
+// Activations that several linears read: packed once per rounding that is asked for. All share the workspace's buffers,
+// so one is used up before the next is packed.
 class Activations {
  public:
   Activations(Device& device, const Workspace& workspace, const float* x, int64_t T, int64_t K, int64_t groups = 1)
@@ -23,7 +24,7 @@ class Activations {
   const Workspace& workspace_;
   const float* x_;
   int64_t T_, K_, groups_;
-  ops::PackedRows packed_[4];
+  ops::PackedRows packed_[5];  // by rounding
 };
 
 struct ForwardPass::Impl {
@@ -47,25 +48,44 @@ struct ForwardPass::Impl {
   Result<void> block(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
                      const Rows& rows, float* streams, StepObserver& observer);
 
-  // hyper_connections.cpp: streams -> workspace.sublayer_in; workspace.sublayer_out -> streams; streams -> one stream
-  void enter_sublayer(const MhcWeights& hc, const float* streams, int64_t T);
+  // residual.cpp: streams -> a sublayer's input [T, C], valid until the next call; workspace.sublayer_out -> streams;
+  // streams -> one stream
+  const float* enter_sublayer(const MhcWeights& hc, const float* streams, int64_t T);
   void leave_sublayer(float* streams, int64_t T);
   void collapse_head(const MhcWeights& hc, const float* streams, int64_t T, float* out);
 
-  // attention.cpp: workspace.sublayer_in -> workspace.sublayer_out
+  // attention.cpp, mla.cpp: in [T, C] -> workspace.sublayer_out
   void attention(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
-                 const Rows& rows, StepObserver& observer);
+                 const Rows& rows, const float* in, StepObserver& observer);
+  void latent_attention(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
+                        const Rows& rows, const float* in, StepObserver& observer);
+  void store_latents(size_t layer, const Rows& rows);
+  void attend_latents(size_t layer, const LayerDescription& layer_description, const RowSpan& span,
+                      StepObserver& observer);
   void attend(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
               const RowSpan& span, StepObserver& observer);
   void store_window(size_t layer, const RowSpan& span, int64_t first_row_position);
+
+  // indexer.cpp: head weights and queries of new tokens; keys of positions (kDsa); the entries that a span's tokens
+  // choose
+  void index_weights(const IndexerWeights& indexer, int64_t T, Activations& x);
+  void index_queries(const IndexerWeights& indexer, const LayerDescription& layer_description, const Rows& rows,
+                     Activations& latent);
+  void store_index_keys(size_t layer, const LayerDescription& layer_description, const IndexerWeights& indexer,
+                        const Rows& rows, Activations& x);
+  void choose_entries(size_t layer, const RowSpan& span, StepObserver& observer);
 
   // compressor.cpp
   void compress(const CompressorWeights& compressor_weights, const RopeDescription& rope, size_t layer, bool is_index,
                 const Rows& rows, Activations& x);
 
-  // feed_forward.cpp: workspace.sublayer_in -> workspace.sublayer_out
+  // feed_forward.cpp: in [T, C] -> workspace.sublayer_out
   Result<void> feed_forward(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
-                            const Rows& rows, StepObserver& observer);
+                            const Rows& rows, const float* in, StepObserver& observer);
+  Result<void> route(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
+                     const Rows& rows, Activations& x, StepObserver& observer);
+  void experts(const LayerWeights& layer_weights, int64_t T, Activations& x);
+  void dense_network(const LayerWeights& layer_weights, int64_t T, Activations& x);
 
   // head.cpp
   void head(const MhcWeights& hc, Vector norm, const std::vector<const float*>& streams, const float** logits_rows,

@@ -82,6 +82,7 @@ const ops::PackedRows& Activations::rounded(ops::ActivationRounding rounding) {
       packed.data = workspace_.packed_bf16;
       break;
     case ops::ActivationRounding::kE4m3:
+    case ops::ActivationRounding::kE4m3FloatScale:
       packed.data = workspace_.packed_e4m3;
       break;
     case ops::ActivationRounding::kInt8:
@@ -158,7 +159,9 @@ ops::ActivationRounding ForwardPass::Impl::rounding_for(const Weight& weight) co
     case NumericMode::kExact:
       return ops::ActivationRounding::kNone;
     case NumericMode::kPublished:
-      return is_quantized ? ops::ActivationRounding::kE4m3 : ops::ActivationRounding::kNone;
+      if (!is_quantized) return ops::ActivationRounding::kNone;
+      return description.activation_scale == ActivationScale::kFloat ? ops::ActivationRounding::kE4m3FloatScale
+                                                                     : ops::ActivationRounding::kE4m3;
     case NumericMode::kFast:
       if (weight.dtype == DType::kF4E2M1) return ops::ActivationRounding::kInt8;
       return weight.dtype == DType::kF32 ? ops::ActivationRounding::kNone : ops::ActivationRounding::kBf16;
@@ -173,11 +176,15 @@ void ForwardPass::Impl::apply(const Weight& weight, Activations& x, float* y, in
 Result<void> ForwardPass::Impl::block(size_t layer, const LayerDescription& layer_description,
                                       const LayerWeights& layer_weights, const Rows& rows, float* streams,
                                       StepObserver& observer) {
-  enter_sublayer(layer_weights.attn_hc, streams, rows.T());
-  attention(layer, layer_description, layer_weights, rows, observer);
+  const float* in = enter_sublayer(layer_weights.attn_hc, streams, rows.T());
+  if (is_mla(layer_description.attention)) {
+    latent_attention(layer, layer_description, layer_weights, rows, in, observer);
+  } else {
+    attention(layer, layer_description, layer_weights, rows, in, observer);
+  }
   leave_sublayer(streams, rows.T());
-  enter_sublayer(layer_weights.ffn_hc, streams, rows.T());
-  HADAL_TRY(feed_forward(layer, layer_description, layer_weights, rows, observer));
+  in = enter_sublayer(layer_weights.ffn_hc, streams, rows.T());
+  HADAL_TRY(feed_forward(layer, layer_description, layer_weights, rows, in, observer));
   leave_sublayer(streams, rows.T());
   return {};
 }

@@ -35,11 +35,23 @@ int64_t padded(int64_t k) {
   return (k + 63) / 64 * 64;
 }
 
-// The widest PackedRows row, in elements: the streams, the heads' output by groups, the latents.
-int64_t packed_width(const ModelDescription& d) {
-  const int64_t group = d.n_heads * d.head_dim / d.o_groups;
-  return std::max({padded(d.hc_mult * d.hidden), d.o_groups * padded(group), padded(d.o_groups * d.o_lora_rank),
-                   padded(d.q_lora_rank), padded(d.hidden), d.hc_mult * padded(d.hidden)});
+// Activations that a linear reads, as PackedRows rows: groups of K channels.
+struct PackedWidth {
+  int64_t groups;
+  int64_t K;
+};
+std::vector<PackedWidth> packed_widths(const ModelDescription& d) {
+  // The streams all together, and each as a row of its own.
+  std::vector<PackedWidth> widths = {
+      {1, d.hc_mult * d.hidden}, {d.hc_mult, d.hidden}, {1, d.hidden}, {1, d.q_lora_rank}};
+  if (d.has_mla()) {
+    widths.push_back({d.n_heads, d.kv_lora_rank});
+    widths.push_back({1, d.n_heads * d.v_head_dim});
+  } else {
+    widths.push_back({d.o_groups, d.n_heads * d.head_dim / d.o_groups});
+    widths.push_back({1, d.o_groups * d.o_lora_rank});
+  }
+  return widths;
 }
 
 int64_t ropes_of(const ModelDescription& d) {
@@ -58,23 +70,27 @@ uint64_t lay_out_workspace(const ModelDescription& d, const ForwardOptions& opti
   const int64_t n = d.hc_mult;
   const int64_t C = d.hidden;
   const bool is_fast = options.mode == NumericMode::kFast;
-  const bool all_aligned = C % 64 == 0;
+  const std::vector<PackedWidth> widths = packed_widths(d);
+  const bool all_aligned =
+      std::all_of(widths.begin(), widths.end(), [](const PackedWidth& row) { return row.K % 64 == 0; });
+  int64_t width = 0;
+  for (const PackedWidth& row : widths) width = std::max(width, row.groups * padded(row.K));
 
   int64_t ratio_min = 0;
   int64_t ratio_max = 0;
   int64_t compressor_width = 0;
-  int64_t entries_seen = 0;  // the most compressed entries that one token attends to
+  int64_t entries_seen = 0;  // the most entries that one token attends to
   for (const LayerDescription& layer : d.layers) {
     if (layer.compress_ratio == 0) continue;
     const int64_t ratio = layer.compress_ratio;
     ratio_min = ratio_min == 0 ? ratio : std::min(ratio_min, ratio);
+    const int64_t visible = options.context_tokens / ratio;
+    entries_seen = std::max(entries_seen, has_indexer(layer.attention) ? std::min(visible, d.index_topk) : visible);
+    if (!has_compressor(layer.attention)) continue;
     ratio_max = std::max(ratio_max, ratio);
     compressor_width = std::max(compressor_width, layer.compress_coff() * std::max(d.head_dim, d.index_head_dim));
-    const int64_t visible = options.context_tokens / ratio;
-    entries_seen =
-        std::max(entries_seen, layer.attention == AttentionKind::kCsa ? std::min(visible, d.index_topk) : visible);
   }
-  const int64_t groups_max = ratio_min == 0 ? 0 : T / ratio_min + 1;
+  const int64_t groups_max = ratio_max == 0 ? 0 : T / ratio_min + 1;
   w.attention_rows_max = d.window + entries_seen;
   w.index_scores_stride = options.wants_scores && ratio_min > 0 ? options.context_tokens / ratio_min + 1 : 0;
 
@@ -88,7 +104,6 @@ uint64_t lay_out_workspace(const ModelDescription& d, const ForwardOptions& opti
   bump.take(w.sublayer_in, T * C);
   bump.take(w.normed, T * C);
   bump.take(w.sublayer_out, T * C);
-  const int64_t width = packed_width(d);
   // Rows of whole 64s are used where they lie; only odd sizes are copied in fast mode.
   bump.take(w.packed_none, is_fast && all_aligned ? 0 : T * width * 4);
   bump.take(w.packed_bf16, is_fast ? T * width * 2 : 0);
@@ -97,16 +112,19 @@ uint64_t lay_out_workspace(const ModelDescription& d, const ForwardOptions& opti
 
   const uint64_t sublayer = bump.mark();
   bump.take(w.q_latent, T * d.q_lora_rank);
-  bump.take(w.q, T * d.n_heads * d.head_dim);
-  bump.take(w.attention_out, T * d.n_heads * d.head_dim);
+  bump.take(w.q, T * d.n_heads * (d.has_mla() ? d.qk_head_dim() : d.head_dim));
+  bump.take(w.q_absorbed, d.has_mla() ? T * d.n_heads * d.kv_row_dim() : 0);
+  bump.take(w.attention_out, T * d.n_heads * (d.has_mla() ? d.kv_lora_rank : d.head_dim));
   bump.take(w.grouped_out, T * d.o_groups * d.o_lora_rank);
-  bump.take(w.kv, T * d.head_dim);
+  bump.take(w.values, T * d.n_heads * d.v_head_dim);
+  bump.take(w.kv, T * d.kv_row_dim());
   bump.take(w.index_q, T * d.index_n_heads * d.index_head_dim);
   bump.take(w.index_w, T * d.index_n_heads);
+  bump.take(w.index_k, d.has_mla() ? T * d.index_head_dim : 0);
   bump.take(w.index_scores, T * w.index_scores_stride);
   bump.take(w.chosen, T * d.index_topk);
   for (int64_t** counts : {&w.n_chosen, &w.visible, &w.window_begin, &w.window_n}) bump.take(*counts, T);
-  bump.take(w.window_rows, (d.window - 1 + T) * d.head_dim * 4);
+  bump.take(w.window_rows, d.window == 0 ? 0 : (d.window - 1 + T) * d.head_dim * 4);
   bump.take(w.compressor_k, T * compressor_width);
   bump.take(w.compressor_z, T * compressor_width);
   bump.take(w.compressor_rows_k, (2 * ratio_max + T) * compressor_width);
@@ -114,13 +132,16 @@ uint64_t lay_out_workspace(const ModelDescription& d, const ForwardOptions& opti
   bump.take(w.entries, groups_max * std::max(d.head_dim, d.index_head_dim));
   bump.take(w.entry_cos_sin, groups_max * d.rope_head_dim);
   bump.take(w.attention_scratch,
-            ops::sparse_attention_scratch_bytes(n_threads, d.n_heads, d.head_dim, w.attention_rows_max));
+            ops::sparse_attention_scratch_bytes(n_threads, d.n_heads, d.kv_row_dim(), w.attention_rows_max));
 
   bump.rewind(sublayer);
   bump.take(w.router_logits, T * d.n_routed_experts);
-  bump.take(w.experts, T * d.n_experts_per_token);
-  bump.take(w.expert_weights, T * d.n_experts_per_token);
-  bump.take(w.moe_scratch, ops::moe_scratch_bytes(T, d.n_experts_per_token, d.moe_inter_dim));
+  // A dense layer is a mixture of one expert.
+  const int64_t K = std::max<int64_t>(1, d.n_experts_per_token);
+  bump.take(w.experts, T * K);
+  bump.take(w.expert_weights, T * K);
+  bump.take(w.moe_scratch, std::max(ops::moe_scratch_bytes(T, d.n_experts_per_token, d.moe_inter_dim),
+                                    ops::moe_scratch_bytes(T, 1, d.inter_dim)));
 
   bump.rewind(sublayer);
   bump.take(w.head_in, kLogitsRows * (n + 1) * C);

@@ -29,13 +29,16 @@ struct Workspace {
 
   // Attention.
   float* q_latent = nullptr;         // [T, R]
-  float* q = nullptr;                // [T, H, D]
-  float* attention_out = nullptr;    // [T, H, D]
+  float* q = nullptr;                // [T, H, D]; MLA: [T, H, qk_head_dim]
+  float* q_absorbed = nullptr;       // [T, H, kv_row_dim]; MLA
+  float* attention_out = nullptr;    // [T, H, D]; MLA: [T, H, kv_lora_rank]
   float* grouped_out = nullptr;      // [T, o_groups o_lora_rank]
-  float* kv = nullptr;               // [T, D]
+  float* values = nullptr;           // [T, H, v_head_dim]; MLA
+  float* kv = nullptr;               // [T, kv_row_dim]
   float* index_q = nullptr;          // [T, index_n_heads, index_head_dim]
   float* index_w = nullptr;          // [T, index_n_heads]
-  float* index_scores = nullptr;     // [T, context / 4]; only for observers
+  float* index_k = nullptr;          // [T, index_head_dim]; DSA
+  float* index_scores = nullptr;     // [T, context / ratio]; only for observers
   int32_t* chosen = nullptr;         // [T, index_topk]
   int64_t* n_chosen = nullptr;       // [T]
   int64_t* visible = nullptr;        // [T]

@@ -1,5 +1,4 @@
-// DeepSeek-V4's config -> ModelDescription: config.json of the published repository (transformers' keys) and
-// inference/config.json (ModelArgs of the official code), told apart by the key of the model's width.
+// DeepSeek-V4's config -> ModelDescription.
 //
 // Source: the release's config.json, inference/model.py (ModelArgs and their defaults), and transformers'
 // deepseek_v4 configuration for layer_types, compress_rates, mlp_layer_types and rope_parameters.
@@ -9,16 +8,14 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <limits>
 
+#include "model/config_reader.h"
 #include "model/description_fields.h"
-#include "model/model_description.h"
 
 namespace hadal {
 namespace {
 
 constexpr std::string_view kFamily = "deepseek_v4";
-constexpr std::string_view kArchitecture = "DeepseekV4ForCausalLM";
 
 // Ratio 4 is CSA with overlapping groups and an indexer; every other ratio is HCA (inference/model.py, Attention).
 constexpr int64_t kCsaRatio = 4;
@@ -26,112 +23,42 @@ constexpr int64_t kCsaRatio = 4;
 // compress_ratios may end in one entry per DSpark stage (3 in the released ones).
 constexpr size_t kDraftEntriesMax = 16;
 
-struct ConfigReader {
-  const json::Value& root;
-  std::string_view name;
-  bool is_args;  // ModelArgs' keys, not transformers'
-
-  std::string_view key(std::string_view published, std::string_view args) const { return is_args ? args : published; }
-
-  Error wrong(std::string_view key, std::string want, const json::Value* found,
-              ErrorCode code = ErrorCode::kInvalid) const {
-    return Error{.code = code,
-                 .what = found == nullptr ? "config lacks a key" : "config has a wrong value",
-                 .in = fmt::format("{}: {}", name, key),
-                 .want = std::move(want),
-                 .found = found == nullptr ? "nothing" : json::excerpt(*found),
-                 .hint = ""};
-  }
-
-  // A member that is there and not null (transformers writes null for "not set"), or null.
-  static const json::Value* member(const json::Value& object, std::string_view key) {
-    const json::Value* value = object.find(key);
-    return value == nullptr || value->is_null() ? nullptr : value;
-  }
-  const json::Value* member(std::string_view key) const { return member(root, key); }
-
-  Result<int64_t> integer(const json::Value* value, std::string_view key, std::optional<int64_t> absent) const {
-    if (value == nullptr && absent) return *absent;
-    const std::optional<int64_t> v = value == nullptr ? std::nullopt : value->as_int();
-    if (!v) return wrong(key, "an integer", value);
-    return *v;
-  }
-
-  Result<double> real(const json::Value* value, std::string_view key, std::optional<double> absent) const {
-    if (value == nullptr && absent) return *absent;
-    const std::optional<double> v = value == nullptr ? std::nullopt : value->as_double();
-    if (!v || !std::isfinite(*v)) return wrong(key, "a number", value);
-    return *v;
-  }
-
-  Result<int64_t> integer(std::string_view key, std::optional<int64_t> absent) const {
-    return integer(member(key), key, absent);
-  }
-  Result<double> real(std::string_view key, std::optional<double> absent) const {
-    return real(member(key), key, absent);
-  }
-};
-
-// --- which model, which style ----------------------------------------------------------------------------------------
-
-Error unknown_architecture(std::string_view name, std::string_view key, std::string found) {
-  return Error{.code = ErrorCode::kUnsupported,
-               .what = "unknown architecture",
-               .in = fmt::format("{}: {}", name, key),
-               .want = fmt::format("{} ({})", kFamily, kArchitecture),
-               .found = std::move(found),
-               .hint = "Hadal runs models of the DeepSeek-V4 generation"};
-}
-
-// Keys that only another family's ModelArgs has; those carry no model_type.
-constexpr std::array kForeignArgs = std::to_array<std::pair<std::string_view, std::string_view>>({
-    {"kv_lora_rank", "DeepSeek-V3 or V3.2"},
-    {"engram_layer_ids", "DeepSeek-V4.1"},
-});
-
-Result<void> check_architecture(const ConfigReader& reader) {
-  if (const json::Value* type = reader.member("model_type")) {
-    if (!type->is_string() || type->as_string() != kFamily) {
-      return unknown_architecture(reader.name, "model_type", json::excerpt(*type));
-    }
-  } else if (const json::Value* list = reader.member("architectures")) {
-    const bool is_ours =
-        list->is_array() && std::any_of(list->items().begin(), list->items().end(),
-                                        [](const json::Value& v) { return v.as_string() == kArchitecture; });
-    if (!is_ours) return unknown_architecture(reader.name, "architectures", json::excerpt(*list));
-  } else if (!reader.is_args) {
-    return unknown_architecture(reader.name, "model_type", "nothing");
-  }
-  for (const auto& [key, family] : kForeignArgs) {
-    if (reader.is_args && reader.member(key) != nullptr)
-      return unknown_architecture(reader.name, key, fmt::format("a key of {}", family));
-  }
-  return {};
-}
-
-// What the forward pass takes for granted. Absent means the same.
-Result<void> check_assumptions(const ConfigReader& reader) {
-  struct Assumption {
-    std::string_view key;
-    json::Value value;
-  };
-  const Assumption assumptions[] = {
-      {"num_key_value_heads", json::Value::number(int64_t{1})},
-      {"attention_bias", json::Value::boolean(false)},
-      {"hidden_act", json::Value::string("silu")},
-      {"tie_word_embeddings", json::Value::boolean(false)},
-      {"norm_topk_prob", json::Value::boolean(true)},
-      {"topk_method", json::Value::string("noaux_tc")},
-  };
-  for (const Assumption& assumption : assumptions) {
-    const json::Value* value = reader.member(assumption.key);
-    if (value == nullptr || *value == assumption.value) continue;
-    return reader.wrong(assumption.key, json::dump(assumption.value), value, ErrorCode::kUnsupported);
-  }
-  return {};
-}
-
 // --- sizes -----------------------------------------------------------------------------------------------------------
+
+using D = ModelDescription;
+constexpr std::nullopt_t kRequired = std::nullopt;
+
+constexpr ConfigKey<int64_t> kIntKeys[] = {
+    // clang-format off
+    //member                  config.json                ModelArgs             ModelArgs' default  config.json's
+    {&D::vocab_size,          "vocab_size",              "vocab_size",          129280,    kRequired},
+    {&D::hidden,              "hidden_size",             "dim",                 4096,      kRequired},
+    {&D::context_tokens_max,  "max_position_embeddings", "max_seq_len",         4096,      kRequired},
+    {&D::n_heads,             "num_attention_heads",     "n_heads",             64,        kRequired},
+    {&D::head_dim,            "head_dim",                "head_dim",            512,       kRequired},
+    {&D::q_lora_rank,         "q_lora_rank",             "q_lora_rank",         1024,      kRequired},
+    {&D::o_groups,            "o_groups",                "o_groups",            8,         kRequired},
+    {&D::o_lora_rank,         "o_lora_rank",             "o_lora_rank",         1024,      kRequired},
+    {&D::window,              "sliding_window",          "window_size",         128,       kRequired},
+    {&D::index_n_heads,       "index_n_heads",           "index_n_heads",       64,        kRequired},
+    {&D::index_head_dim,      "index_head_dim",          "index_head_dim",      128,       kRequired},
+    {&D::index_topk,          "index_topk",              "index_topk",          512,       kRequired},
+    {&D::n_routed_experts,    "n_routed_experts",        "n_routed_experts",    8,         kRequired},
+    {&D::n_shared_experts,    "n_shared_experts",        "n_shared_experts",    1,         1},
+    {&D::n_experts_per_token, "num_experts_per_tok",     "n_activated_experts", 2,         kRequired},
+    {&D::moe_inter_dim,       "moe_intermediate_size",   "moe_inter_dim",       4096,      kRequired},
+    {&D::hc_mult,             "hc_mult",                 "hc_mult",             4,         4},
+    {&D::hc_sinkhorn_iters,   "hc_sinkhorn_iters",       "hc_sinkhorn_iters",   20,        20},
+    // clang-format on
+};
+constexpr ConfigKey<double> kRealKeys[] = {
+    // clang-format off
+    {&D::rms_norm_eps,        "rms_norm_eps",            "norm_eps",            1e-6,      1e-6},
+    {&D::hc_eps,              "hc_eps",                  "hc_eps",              1e-6,      1e-6},
+    {&D::route_scale,         "routed_scaling_factor",   "route_scale",         1.0,       kRequired},
+    {&D::swiglu_limit,        "swiglu_limit",            "swiglu_limit",        0.0,       kRequired},
+    // clang-format on
+};
 
 // transformers folds qk_rope_head_dim into a share of head_dim: 0.125 for 64 of 512.
 std::optional<int64_t> folded_rope_head_dim(const ConfigReader& reader) {
@@ -143,62 +70,13 @@ std::optional<int64_t> folded_rope_head_dim(const ConfigReader& reader) {
   return static_cast<int64_t>(width);
 }
 
-Result<void> read_fields(const ConfigReader& reader, ModelDescription& d) {
-  for (const IntField& field : int_fields()) {
-    const std::string_view key = reader.key(field.key, field.args_key);
-    std::optional<int64_t> absent = reader.is_args ? field.args_default : field.default_value;
-    if (field.member == &ModelDescription::rope_head_dim && !reader.is_args) absent = folded_rope_head_dim(reader);
-    HADAL_ASSIGN(d.*field.member, reader.integer(key, absent));
-  }
-  for (const RealField& field : real_fields()) {
-    const std::string_view key = reader.key(field.key, field.args_key);
-    HADAL_ASSIGN(d.*field.member, reader.real(key, reader.is_args ? field.args_default : field.default_value));
-  }
+Result<void> read_sizes(const ConfigReader& reader, ModelDescription& d) {
+  HADAL_TRY(read_numbers(reader, kIntKeys, d));
+  HADAL_TRY(read_numbers(reader, kRealKeys, d));
+  const std::string_view key = reader.key("qk_rope_head_dim", "rope_head_dim");
+  const std::optional<int64_t> absent = reader.is_args ? std::optional<int64_t>(64) : folded_rope_head_dim(reader);
+  HADAL_ASSIGN(d.rope_head_dim, reader.integer(key, absent));
   return {};
-}
-
-Result<ScoreFunc> read_score_func(const ConfigReader& reader) {
-  const std::string_view key = reader.key("scoring_func", "score_func");
-  const json::Value* value = reader.member(key);
-  if (value == nullptr) return ScoreFunc::kSqrtSoftplus;
-  for (const ScoreFunc func : {ScoreFunc::kSqrtSoftplus, ScoreFunc::kSigmoid, ScoreFunc::kSoftmax}) {
-    if (value->is_string() && value->as_string() == score_func_name(func)) return func;
-  }
-  return reader.wrong(key, "\"sqrtsoftplus\", \"sigmoid\" or \"softmax\"", value, ErrorCode::kUnsupported);
-}
-
-// One id, or the first of a list (generation configs name several ends); -1 when absent.
-Result<int32_t> read_token_id(const ConfigReader& reader, std::string_view key) {
-  const json::Value* value = reader.member(key);
-  if (value != nullptr && value->is_array() && !value->items().empty()) value = &value->items().front();
-  HADAL_ASSIGN(const int64_t id, reader.integer(value, key, -1));
-  constexpr int64_t kMax = std::numeric_limits<int32_t>::max();
-  if (id < -1) return reader.wrong(key, "-1 (none) or more", value);
-  if (id > kMax) return reader.wrong(key, fmt::format("at most {}", kMax), value);
-  return static_cast<int32_t>(id);
-}
-
-Result<void> read_quantization(const ConfigReader& reader, ModelDescription& d) {
-  const json::Value* config = reader.member("quantization_config");
-  if (config == nullptr) return {};
-  const json::Value* method = ConfigReader::member(*config, "quant_method");
-  if (method == nullptr || method->as_string() != "fp8") {
-    return reader.wrong("quantization_config.quant_method", "\"fp8\"", method, ErrorCode::kUnsupported);
-  }
-  const json::Value* format = ConfigReader::member(*config, "fmt");
-  if (format != nullptr && format->as_string() != "e4m3") {
-    return reader.wrong("quantization_config.fmt", "\"e4m3\"", format, ErrorCode::kUnsupported);
-  }
-  const json::Value* block = ConfigReader::member(*config, "weight_block_size");
-  if (block == nullptr) return {};
-  for (const int64_t size : {int64_t{128}, int64_t{32}}) {
-    if (block->items().size() == 2 && block->items()[0].as_int() == size && block->items()[1].as_int() == size) {
-      d.weight_block_rows = d.weight_block_cols = size;
-      return {};
-    }
-  }
-  return reader.wrong("quantization_config.weight_block_size", "[128, 128] or [32, 32]", block,
-                      ErrorCode::kUnsupported);
 }
 
 // --- rope ------------------------------------------------------------------------------------------------------------
@@ -208,26 +86,6 @@ struct Ropes {
   RopeDescription main;
   RopeDescription compressed;
 };
-
-Result<void> read_yarn(const ConfigReader& reader, const json::Value& scaling, std::string_view place,
-                       RopeDescription& rope) {
-  const auto key = [&](std::string_view member) { return fmt::format("{}.{}", place, member); };
-  const json::Value* type = ConfigReader::member(scaling, "type");
-  if (type == nullptr) type = ConfigReader::member(scaling, "rope_type");
-  if (type != nullptr && type->as_string() == "default") return {};
-  if (type == nullptr || type->as_string() != "yarn")
-    return reader.wrong(key("type"), "\"yarn\"", type, ErrorCode::kUnsupported);
-  const auto real = [&](std::string_view member, std::optional<double> absent) {
-    return reader.real(ConfigReader::member(scaling, member), key(member), absent);
-  };
-  HADAL_ASSIGN(rope.factor, real("factor", std::nullopt));
-  HADAL_ASSIGN(rope.beta_fast, real("beta_fast", 32));
-  HADAL_ASSIGN(rope.beta_slow, real("beta_slow", 1));
-  constexpr std::string_view kOriginal = "original_max_position_embeddings";
-  HADAL_ASSIGN(rope.original_tokens,
-               reader.integer(ConfigReader::member(scaling, kOriginal), key(kOriginal), std::nullopt));
-  return {};
-}
 
 // config.json: rope_theta, compress_rope_theta and rope_scaling, or transformers' rope_parameters {main, compress}.
 Result<Ropes> read_published_ropes(const ConfigReader& reader) {
@@ -354,10 +212,7 @@ Result<void> read_layers(const ConfigReader& reader, const Ropes& ropes, ModelDe
   const std::string_view layers_key = reader.key("num_hidden_layers", "n_layers");
   const std::string_view drafts_key = reader.key("num_nextn_predict_layers", "n_mtp_layers");
   HADAL_ASSIGN(const int64_t n_layers,
-               reader.integer(layers_key, reader.is_args ? std::optional<int64_t>(7) : std::nullopt));
-  if (n_layers < 1 || n_layers > kLayersMax) {
-    return reader.wrong(layers_key, fmt::format("1 to {}", kLayersMax), reader.member(layers_key));
-  }
+               read_layer_count(reader, reader.is_args ? std::optional<int64_t>(7) : std::nullopt));
   HADAL_ASSIGN(const std::vector<int64_t> ratios, read_ratios(reader));
   const auto n_trunk = static_cast<size_t>(n_layers);
   const size_t n_tail = ratios.size() < n_trunk ? 0 : ratios.size() - n_trunk;
@@ -392,24 +247,21 @@ Result<void> read_layers(const ConfigReader& reader, const Ropes& ropes, ModelDe
 
 }  // namespace
 
-Result<ModelDescription> parse_model_config(const json::Value& config, std::string_view name) {
-  if (!config.is_object()) {
-    return Error{.code = ErrorCode::kInvalid,
-                 .what = "config is not an object",
-                 .in = std::string(name),
-                 .want = "{...}",
-                 .found = std::string(json::kind_name(config.kind())),
-                 .hint = ""};
-  }
-  const ConfigReader reader{
-      .root = config, .name = name, .is_args = config.find("dim") != nullptr && config.find("hidden_size") == nullptr};
-  HADAL_TRY(check_architecture(reader));
-  HADAL_TRY(check_assumptions(reader));
-
+Result<ModelDescription> parse_deepseek_v4(const ConfigReader& reader) {
+  const ConfigAssumption assumptions[] = {
+      {"num_key_value_heads", json::Value::number(int64_t{1})},
+      {"attention_bias", json::Value::boolean(false)},
+      {"hidden_act", json::Value::string("silu")},
+      {"tie_word_embeddings", json::Value::boolean(false)},
+      {"norm_topk_prob", json::Value::boolean(true)},
+      {"topk_method", json::Value::string("noaux_tc")},
+  };
+  HADAL_TRY(check_assumptions(reader, assumptions));
   ModelDescription d;
   d.family = kFamily;
-  HADAL_TRY(read_fields(reader, d));
-  HADAL_ASSIGN(d.score_func, read_score_func(reader));
+  d.n_expert_groups = d.n_limited_groups = 1;
+  HADAL_TRY(read_sizes(reader, d));
+  HADAL_ASSIGN(d.score_func, read_score_func(reader, ScoreFunc::kSqrtSoftplus));
   HADAL_ASSIGN(d.bos_token_id, read_token_id(reader, "bos_token_id"));
   HADAL_ASSIGN(d.eos_token_id, read_token_id(reader, "eos_token_id"));
   HADAL_TRY(read_quantization(reader, d));
@@ -421,7 +273,6 @@ Result<ModelDescription> parse_model_config(const json::Value& config, std::stri
     d.context_tokens_max =
         static_cast<int64_t>(static_cast<double>(ropes.compressed.original_tokens) * ropes.compressed.factor);
   }
-  HADAL_TRY(validate(d, name));
   return d;
 }
 

@@ -204,7 +204,7 @@ constexpr ErrorCode kUnsupported = ErrorCode::kUnsupported;
 constexpr BadChange kBadPublished[] = {
     // Another model.
     {"model_type", "\"llama\"", kUnsupported, "model_type", "deepseek_v4", "\"llama\""},
-    {"model_type", "\"deepseek_v3\"", kUnsupported, "model_type", "deepseek_v4", "\"deepseek_v3\""},
+    {"model_type", "\"deepseek_v2\"", kUnsupported, "model_type", "deepseek_v4", "\"deepseek_v2\""},
     {"model_type", "7", kUnsupported, "model_type", "deepseek_v4", "7"},
     {"attention_bias", "true", kUnsupported, "attention_bias", "false", "true"},
     {"hidden_act", "\"gelu\"", kUnsupported, "hidden_act", "\"silu\"", "\"gelu\""},
@@ -272,6 +272,7 @@ constexpr BadChange kBadPublished[] = {
     {"qk_rope_head_dim", "15", kInvalid, "qk_rope_head_dim", "an even number", "15"},
     {"qk_rope_head_dim", "82", kInvalid, "qk_rope_head_dim", "at most head_dim = 80", "82"},
     {"qk_rope_head_dim", "34", kInvalid, "qk_rope_head_dim", "at most index_head_dim = 32", "34"},
+    {"head_dim", "88", kInvalid, "head_dim", "a multiple of 16", "88"},
     {"index_head_dim", "48", kInvalid, "index_head_dim", "a power of two", "48"},
     {"num_hash_layers", "7", kInvalid, "num_hash_layers", "0 to the number of layers = 6", "7"},
     {"num_hash_layers", "-1", kInvalid, "num_hash_layers", "0 to the number of layers = 6", "-1"},
@@ -286,7 +287,8 @@ constexpr BadChange kBadPublished[] = {
     {"compress_ratios", "[0,4,1e9,4,128,4,0]", kInvalid, "compress_ratios[2]", "0 to 4096", "1e9"},
     {"compress_ratios", "4", kInvalid, "compress_ratios", "a list", "4"},
     {"compress_ratios", "-", kInvalid, "compress_ratios", "a list", "nothing"},
-    {"n_routed_experts", "16384", kInvalid, "n_routed_experts", "at most 262144 in all 21 layers", "16384"},
+    {"n_routed_experts", "4097", kInvalid, "n_routed_experts", "1 to 4096", "4097"},
+    {"n_routed_experts", "4096", kInvalid, "n_routed_experts", "at most 262144 in all 71 layers", "4096"},
 };
 
 TEST(DeepseekV4Config, each_bad_value_is_refused_with_key_want_and_found) {
@@ -294,8 +296,10 @@ TEST(DeepseekV4Config, each_bad_value_is_refused_with_key_want_and_found) {
     const std::string why = std::string(bad.key) + " = " + bad.value;
     json::Value config = changed(published(), bad.key, bad.value);
     if (std::string_view(bad.key) == "n_routed_experts") {
-      config.set("num_hidden_layers", json::Value::number(int64_t{20}));
-      config.set("compress_ratios", must(json::parse("[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]", "")));
+      json::Value ratios = json::Value::array();
+      for (int l = 0; l < 70; ++l) ratios.push(json::Value::number(int64_t{0}));
+      config.set("num_hidden_layers", json::Value::number(int64_t{70}));
+      config.set("compress_ratios", std::move(ratios));
     }
     const Result<ModelDescription> d = parse_model_config(config, "config.json");
     ASSERT_FALSE(d.ok()) << why;
@@ -308,8 +312,8 @@ TEST(DeepseekV4Config, each_bad_value_is_refused_with_key_want_and_found) {
 }
 
 constexpr BadChange kBadArgs[] = {
-    {"kv_lora_rank", "512", kUnsupported, "kv_lora_rank", "deepseek_v4", "DeepSeek-V3"},
-    {"engram_layer_ids", "[1]", kUnsupported, "engram_layer_ids", "deepseek_v4", "DeepSeek-V4.1"},
+    {"kv_lora_rank", "512", kInvalid, "qk_nope_head_dim", "an integer", "nothing"},  // that of V3
+    {"engram_layer_ids", "[1]", kUnsupported, "engram_layer_ids", "deepseek_v4", "deepseek_v41"},
     {"n_activated_experts", "9", kInvalid, "num_experts_per_tok", "at most n_routed_experts = 8", "9"},
     {"window_size", "-1", kInvalid, "window_size", "1 to", "-1"},
     {"n_mtp_layers", "3", kUnsupported, "n_mtp_layers", "0 or 1", "3"},

@@ -1,51 +1,61 @@
 #include "model/description_fields.h"
 
+#include <algorithm>
 #include <array>
 
 namespace hadal {
 namespace {
 
 using D = ModelDescription;
-constexpr std::nullopt_t kRequired = std::nullopt;
+using P = ModelPart;
 
-// Upper limits are at least 8 times the largest release (Pro), and small enough that no product of three of them
+// Upper limits are at least 8 times the largest release (V4 Pro), and small enough that no product of three of them
 // leaves 63 bits.
-constexpr std::array kIntFields =
-    std::to_array<IntField>(
-        {
-            // clang-format off
-    //key                        ModelArgs              member                   min  max                ModelArgs  config.json
-    {"vocab_size",               "vocab_size",          &D::vocab_size,          1,   1 << 24,           129280,    kRequired},
-    {"hidden_size",              "dim",                 &D::hidden,              1,   1 << 16,           4096,      kRequired},
-    {"max_position_embeddings",  "max_seq_len",         &D::context_tokens_max,  1,   kContextTokensMax, 4096,      kRequired},
-    {"num_attention_heads",      "n_heads",             &D::n_heads,             1,   1 << 12,           64,        kRequired},
-    {"head_dim",                 "head_dim",            &D::head_dim,            2,   1 << 12,           512,       kRequired},
-    {"qk_rope_head_dim",         "rope_head_dim",       &D::rope_head_dim,       2,   1 << 12,           64,        kRequired},
-    {"q_lora_rank",              "q_lora_rank",         &D::q_lora_rank,         1,   1 << 16,           1024,      kRequired},
-    {"o_groups",                 "o_groups",            &D::o_groups,            1,   1 << 12,           8,         kRequired},
-    {"o_lora_rank",              "o_lora_rank",         &D::o_lora_rank,         1,   1 << 16,           1024,      kRequired},
-    {"sliding_window",           "window_size",         &D::window,              1,   1 << 16,           128,       kRequired},
-    {"index_n_heads",            "index_n_heads",       &D::index_n_heads,       1,   1 << 12,           64,        kRequired},
-    {"index_head_dim",           "index_head_dim",      &D::index_head_dim,      2,   1 << 12,           128,       kRequired},
-    {"index_topk",               "index_topk",          &D::index_topk,          1,   1 << 16,           512,       kRequired},
-    {"n_routed_experts",         "n_routed_experts",    &D::n_routed_experts,    1,   1 << 14,           8,         kRequired},
-    {"n_shared_experts",         "n_shared_experts",    &D::n_shared_experts,    1,   1,                 1,         1},
-    {"num_experts_per_tok",      "n_activated_experts", &D::n_experts_per_token, 1,   64,                2,         kRequired},
-    {"moe_intermediate_size",    "moe_inter_dim",       &D::moe_inter_dim,       1,   1 << 16,           4096,      kRequired},
-    {"hc_mult",                  "hc_mult",             &D::hc_mult,             1,   16,                4,         4},
-    {"hc_sinkhorn_iters",        "hc_sinkhorn_iters",   &D::hc_sinkhorn_iters,   1,   1000,              20,        20},
-            // clang-format on
-        });
+constexpr std::array kIntFields = std::to_array<IntField>({
+    // clang-format off
+    //key                        ModelArgs              member                   of                    min  max
+    {"vocab_size",               "vocab_size",          &D::vocab_size,          P::kAlways,           1,   1 << 24},
+    {"hidden_size",              "dim",                 &D::hidden,              P::kAlways,           1,   1 << 16},
+    {"max_position_embeddings",  "max_seq_len",         &D::context_tokens_max,  P::kAlways,           1,   kContextTokensMax},
+    {"num_attention_heads",      "n_heads",             &D::n_heads,             P::kAlways,           1,   1 << 12},
+    {"q_lora_rank",              "q_lora_rank",         &D::q_lora_rank,         P::kAlways,           1,   1 << 16},
+    {"qk_rope_head_dim",         "rope_head_dim",       &D::rope_head_dim,       P::kAlways,           2,   1 << 12},
+    {"head_dim",                 "head_dim",            &D::head_dim,            P::kSharedHead,       2,   1 << 12},
+    {"o_groups",                 "o_groups",            &D::o_groups,            P::kSharedHead,       1,   1 << 12},
+    {"o_lora_rank",              "o_lora_rank",         &D::o_lora_rank,         P::kSharedHead,       1,   1 << 16},
+    {"sliding_window",           "window_size",         &D::window,              P::kSharedHead,       1,   1 << 16},
+    {"kv_lora_rank",             "kv_lora_rank",        &D::kv_lora_rank,        P::kMla,              1,   1 << 13},
+    {"qk_nope_head_dim",         "qk_nope_head_dim",    &D::qk_nope_head_dim,    P::kMla,              1,   1 << 12},
+    {"v_head_dim",               "v_head_dim",          &D::v_head_dim,          P::kMla,              1,   1 << 12},
+    {"index_n_heads",            "index_n_heads",       &D::index_n_heads,       P::kIndexer,          1,   1 << 12},
+    {"index_head_dim",           "index_head_dim",      &D::index_head_dim,      P::kIndexer,          2,   1 << 12},
+    {"index_topk",               "index_topk",          &D::index_topk,          P::kIndexer,          1,   1 << 16},
+    {"intermediate_size",        "inter_dim",           &D::inter_dim,           P::kDenseFfn,         1,   1 << 18},
+    {"n_routed_experts",         "n_routed_experts",    &D::n_routed_experts,    P::kMoe,              1,   1 << 12},
+    {"n_shared_experts",         "n_shared_experts",    &D::n_shared_experts,    P::kMoe,              1,   1},
+    {"num_experts_per_tok",      "n_activated_experts", &D::n_experts_per_token, P::kMoe,              1,   64},
+    {"moe_intermediate_size",    "moe_inter_dim",       &D::moe_inter_dim,       P::kMoe,              1,   1 << 16},
+    {"n_group",                  "n_expert_groups",     &D::n_expert_groups,     P::kMoe,              1,   1 << 12},
+    {"topk_group",               "n_limited_groups",    &D::n_limited_groups,    P::kMoe,              1,   1 << 12},
+    {"hc_mult",                  "hc_mult",             &D::hc_mult,             P::kAlways,           1,   16},
+    {"hc_sinkhorn_iters",        "hc_sinkhorn_iters",   &D::hc_sinkhorn_iters,   P::kHyperConnections, 1,   1000},
+    // clang-format on
+});
 
 constexpr std::array kRealFields = std::to_array<RealField>({
     // clang-format off
-    //key                        ModelArgs              member                   min    max   ModelArgs  config.json
-    {"rms_norm_eps",             "norm_eps",            &D::rms_norm_eps,        1e-30, 1.0,  1e-6,      1e-6},
-    {"hc_eps",                   "hc_eps",              &D::hc_eps,              0.0,   1.0,  1e-6,      1e-6},
-    {"routed_scaling_factor",    "route_scale",         &D::route_scale,         1e-6,  1e6,  1.0,       kRequired},
-    {"swiglu_limit",             "swiglu_limit",        &D::swiglu_limit,        0.0,   1e6,  0.0,       kRequired},
+    //key                        ModelArgs              member                   of                    min    max
+    {"rms_norm_eps",             "norm_eps",            &D::rms_norm_eps,        P::kAlways,           1e-30, 1.0},
+    {"hc_eps",                   "hc_eps",              &D::hc_eps,              P::kHyperConnections, 0.0,   1.0},
+    {"routed_scaling_factor",    "route_scale",         &D::route_scale,         P::kMoe,              1e-6,  1e6},
+    {"swiglu_limit",             "swiglu_limit",        &D::swiglu_limit,        P::kAlways,           0.0,   1e6},
     // clang-format on
 });
+
+bool any_layer(const ModelDescription& d, bool (*is_so)(const LayerDescription&)) {
+  return std::any_of(d.layers.begin(), d.layers.end(), is_so) ||
+         std::any_of(d.mtp_layers.begin(), d.mtp_layers.end(), is_so);
+}
 
 }  // namespace
 
@@ -54,6 +64,35 @@ std::span<const IntField> int_fields() {
 }
 std::span<const RealField> real_fields() {
   return kRealFields;
+}
+
+bool has_part(const ModelDescription& d, ModelPart part) {
+  switch (part) {
+    case ModelPart::kAlways:
+      return true;
+    case ModelPart::kSharedHead:
+      return any_layer(d, [](const LayerDescription& layer) { return !is_mla(layer.attention); });
+    case ModelPart::kMla:
+      return any_layer(d, [](const LayerDescription& layer) { return is_mla(layer.attention); });
+    case ModelPart::kIndexer:
+      return any_layer(d, [](const LayerDescription& layer) { return has_indexer(layer.attention); });
+    case ModelPart::kMoe:
+      return any_layer(d, [](const LayerDescription& layer) { return layer.ffn == FfnKind::kMoe; });
+    case ModelPart::kDenseFfn:
+      return any_layer(d, [](const LayerDescription& layer) { return layer.ffn == FfnKind::kDense; });
+    case ModelPart::kHyperConnections:
+      return d.residual == ResidualKind::kHyperConnections;
+  }
+  return false;
+}
+
+void clear_absent_parts(ModelDescription& d) {
+  for (const IntField& field : kIntFields) {
+    if (!has_part(d, field.part)) d.*field.member = 0;
+  }
+  for (const RealField& field : kRealFields) {
+    if (!has_part(d, field.part)) d.*field.member = 0;
+  }
 }
 
 std::string_view score_func_name(ScoreFunc func) {
@@ -76,6 +115,10 @@ std::string_view attention_kind_name(AttentionKind kind) {
       return "csa";
     case AttentionKind::kHca:
       return "hca";
+    case AttentionKind::kMla:
+      return "mla";
+    case AttentionKind::kDsa:
+      return "dsa";
   }
   return "unknown";
 }

@@ -1,11 +1,10 @@
-// The numbers of a ModelDescription as data: their keys in both config styles, their ranges, the release's defaults.
+// The numbers of a ModelDescription as data: their names, their ranges, and which part of a model each belongs to.
 //
-// Reading a config, checking a description and writing it as JSON all walk these tables (deepseek-v4 configuration:
-// config.json of the published repository, and ModelArgs of its inference code).
+// Checking a description and writing it as JSON walk these tables; how a family's configs spell and default them is the
+// business of its translation.
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,14 +13,17 @@
 
 namespace hadal {
 
+// A part that not every model has. Sizes of a part that is not there are 0.
+enum class ModelPart { kAlways, kSharedHead, kMla, kIndexer, kMoe, kDenseFfn, kHyperConnections };
+bool has_part(const ModelDescription& description, ModelPart part);
+
 template <class Number>
 struct DescriptionField {
   std::string_view key;       // config.json, transformers' spelling
-  std::string_view args_key;  // inference/config.json, ModelArgs
+  std::string_view args_key;  // ModelArgs of the official code
   Number ModelDescription::*member;
+  ModelPart part;
   Number min, max;
-  std::optional<Number> args_default;   // what ModelArgs assumes; nothing: the key is required
-  std::optional<Number> default_value;  // what config.json may leave out; nothing: the key is required
 
   // "hidden_size (dim)": the key in both spellings.
   std::string label() const {
@@ -47,6 +49,9 @@ inline constexpr int64_t kCompressRatioMax = 4096;
 inline constexpr int64_t kExpertsTotalMax = int64_t{1} << 18;
 
 std::string_view score_func_name(ScoreFunc func);          // "sqrtsoftplus"
-std::string_view attention_kind_name(AttentionKind kind);  // "window", "csa", "hca"
+std::string_view attention_kind_name(AttentionKind kind);  // "window", "csa", "hca", "mla", "dsa"
+
+// Sets the sizes of parts that the model does not have to 0: the last step of a translation before validate().
+void clear_absent_parts(ModelDescription& description);
 
 }  // namespace hadal

@@ -1,7 +1,7 @@
 // The naming tables written out for one description.
 #include <fmt/format.h>
 
-#include "model/deepseek_v4_names.h"
+#include "model/tensor_names.h"
 
 namespace hadal {
 namespace {
@@ -23,8 +23,9 @@ void append_row(std::vector<ExpectedTensor>& out, const TensorRow<Owner>& row, c
 void append_layer(std::vector<ExpectedTensor>& out, const std::string& official_prefix,
                   const std::string& transformers_prefix, const ModelDescription& d, const LayerDescription& layer) {
   for (const TensorRow<LayerWeights>& row : layer_rows()) {
-    if (is_present(row.presence, layer)) append_row(out, row, official_prefix, transformers_prefix, d, layer);
+    if (is_present(row.presence, d, layer)) append_row(out, row, official_prefix, transformers_prefix, d, layer);
   }
+  if (layer.ffn != FfnKind::kMoe) return;
   for (int64_t e = 0; e < d.n_routed_experts; ++e) {
     for (const TensorRow<ExpertWeights>& row : expert_rows()) {
       append_row(out, row, official_prefix, transformers_prefix, d, layer, e);
@@ -37,6 +38,7 @@ void append_layer(std::vector<ExpectedTensor>& out, const std::string& official_
 std::vector<ExpectedTensor> expected_tensors(const ModelDescription& d) {
   std::vector<ExpectedTensor> out;
   for (const TensorRow<ModelWeights>& row : model_rows()) {
+    if (!is_present(row.presence, d, {})) continue;
     out.push_back({.official_name = std::string(row.official),
                    .transformers_name = std::string(row.transformers),
                    .shape = TensorShape::of(row.dims, d, {}).sizes,
@@ -46,9 +48,11 @@ std::vector<ExpectedTensor> expected_tensors(const ModelDescription& d) {
     append_layer(out, fmt::format("layers.{}.", l), fmt::format("model.layers.{}.", l), d, d.layers[l]);
   }
   for (size_t s = 0; s < d.mtp_layers.size(); ++s) {
-    const std::string prefix = fmt::format("mtp.{}.", s);
+    const std::string prefix = draft_prefix(d, s);
     append_layer(out, prefix, "", d, d.mtp_layers[s]);
-    for (const TensorRow<MtpWeights>& row : mtp_rows()) append_row(out, row, prefix, "", d, d.mtp_layers[s]);
+    for (const TensorRow<MtpWeights>& row : mtp_rows()) {
+      if (is_present(row.presence, d, d.mtp_layers[s])) append_row(out, row, prefix, "", d, d.mtp_layers[s]);
+    }
   }
   return out;
 }

@@ -25,7 +25,8 @@ constexpr PartRule kPartRules[] = {
     {".compressor.", "compressors"}, {"hc_", "hyper-connections"},
     {"_hc.", "hyper-connections"},   {"norm", "norms"},
     {".ffn.gate.", "router"},        {".mlp.gate.", "router"},
-    {"attn.", "attention"},          {"embed", "embedding"},
+    {"attn.", "attention"},          {".ffn.w", "dense networks"},
+    {".mlp.", "dense networks"},     {"embed", "embedding"},
     {"head.weight", "head"},         {"", "other"},
 };
 

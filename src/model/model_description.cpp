@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <bit>
+#include <cmath>
 
 #include "base/hash.h"
 #include "model/description_fields.h"
@@ -21,6 +22,7 @@ Error out_of_range(std::string_view name, std::string key, std::string want, std
 
 template <class Number>
 Result<void> check_field(const ModelDescription& d, const DescriptionField<Number>& field, std::string_view name) {
+  if (!has_part(d, field.part)) return {};
   const Number v = d.*field.member;
   // Written so that NaN is refused.
   if (v >= field.min && v <= field.max) return {};
@@ -38,6 +40,7 @@ Result<void> check_rope(const RopeDescription& rope, const std::string& in) {
       {"rope original_max_position_embeddings", static_cast<double>(rope.original_tokens), 0, kContextTokensMax},
       {"rope beta_slow", rope.beta_slow, 1e-6, 1e6},
       {"rope beta_fast", rope.beta_fast, rope.beta_slow, 1e6},
+      {"rope mscale_all_dim", rope.mscale_all_dim, 0, 100},
   };
   for (const Check& check : checks) {
     if (check.value >= check.min && check.value <= check.max) continue;
@@ -48,21 +51,18 @@ Result<void> check_rope(const RopeDescription& rope, const std::string& in) {
 }
 
 Result<void> check_layer(const LayerDescription& layer, const std::string& in) {
-  const bool is_compressed = layer.attention != AttentionKind::kWindow;
-  const int64_t min = is_compressed ? 1 : 0;
-  const int64_t max = is_compressed ? kCompressRatioMax : 0;
+  int64_t min = 0;
+  int64_t max = 0;
+  if (is_mla(layer.attention)) min = max = 1;
+  if (has_compressor(layer.attention)) {
+    min = 1;
+    max = kCompressRatioMax;
+  }
   if (layer.compress_ratio < min || layer.compress_ratio > max) {
     return out_of_range(in, "compress_ratios", fmt::format("{} to {}", min, max),
                         fmt::format("{}", layer.compress_ratio));
   }
   return check_rope(layer.rope, in);
-}
-
-bool has_csa(const ModelDescription& d) {
-  for (const LayerDescription& layer : d.layers) {
-    if (layer.attention == AttentionKind::kCsa) return true;
-  }
-  return false;
 }
 
 // What one key says against another.
@@ -74,19 +74,46 @@ struct Contradiction {
 };
 
 Result<void> check_contradictions(const ModelDescription& d, std::string_view name) {
-  const bool csa = has_csa(d);
+  const bool indexer = has_part(d, ModelPart::kIndexer);
+  const bool shared_head = has_part(d, ModelPart::kSharedHead);
+  const bool moe = has_part(d, ModelPart::kMoe);
   const int64_t layers = static_cast<int64_t>(d.layers.size() + d.mtp_layers.size());
+  // Rows of all layers' caches have one width.
+  const bool mla = has_part(d, ModelPart::kMla);
+  const bool mixed = shared_head && mla;
   const Contradiction contradictions[] = {
-      {d.n_experts_per_token > d.n_routed_experts, "num_experts_per_tok",
+      {mixed, "head_dim", "latents in all layers, or in none", d.head_dim},
+      {d.residual == ResidualKind::kPlain && d.hc_mult != 1, "hc_mult", "1: a plain residual has one stream",
+       d.hc_mult},
+      {moe && d.n_experts_per_token > d.n_routed_experts, "num_experts_per_tok",
        fmt::format("at most n_routed_experts = {}", d.n_routed_experts), d.n_experts_per_token},
-      {d.n_heads % d.o_groups != 0, "num_attention_heads", fmt::format("a multiple of o_groups = {}", d.o_groups),
-       d.n_heads},
+      {moe && d.n_routed_experts % d.n_expert_groups != 0, "n_group",
+       fmt::format("a divisor of n_routed_experts = {}", d.n_routed_experts), d.n_expert_groups},
+      {moe && d.n_limited_groups > d.n_expert_groups, "topk_group",
+       fmt::format("at most n_group = {}", d.n_expert_groups), d.n_limited_groups},
+      {moe && d.n_experts_per_token > d.n_limited_groups * (d.n_routed_experts / d.n_expert_groups),
+       "num_experts_per_tok", fmt::format("at most the experts of topk_group = {} groups", d.n_limited_groups),
+       d.n_experts_per_token},
+      {shared_head && d.n_heads % d.o_groups != 0, "num_attention_heads",
+       fmt::format("a multiple of o_groups = {}", d.o_groups), d.n_heads},
       {d.rope_head_dim % 2 != 0, "qk_rope_head_dim", "an even number: channels turn in pairs", d.rope_head_dim},
-      {d.rope_head_dim > d.head_dim, "qk_rope_head_dim", fmt::format("at most head_dim = {}", d.head_dim),
+      {shared_head && d.rope_head_dim > d.head_dim, "qk_rope_head_dim",
+       fmt::format("at most head_dim = {}", d.head_dim), d.rope_head_dim},
+      {d.hidden % 8 != 0, "hidden_size", "a multiple of 8: norms take channels by eights", d.hidden},
+      {d.q_lora_rank % 8 != 0, "q_lora_rank", "a multiple of 8: norms take channels by eights", d.q_lora_rank},
+      {mla && d.qk_nope_head_dim % 8 != 0, "qk_nope_head_dim", "a multiple of 8: heads are rotated by eights",
+       d.qk_nope_head_dim},
+      {shared_head && d.head_dim % 16 != 0, "head_dim", "a multiple of 16: attention takes channels by sixteens",
+       d.head_dim},
+      {mla && d.kv_lora_rank % 16 != 0, "kv_lora_rank", "a multiple of 16: attention takes channels by sixteens",
+       d.kv_lora_rank},
+      {mla && d.rope_head_dim % 16 != 0, "qk_rope_head_dim", "a multiple of 16: attention takes channels by sixteens",
        d.rope_head_dim},
-      {csa && d.rope_head_dim > d.index_head_dim, "qk_rope_head_dim",
+      {indexer && d.index_head_dim % 16 != 0, "index_head_dim", "a multiple of 16: scores take channels by sixteens",
+       d.index_head_dim},
+      {indexer && d.rope_head_dim > d.index_head_dim, "qk_rope_head_dim",
        fmt::format("at most index_head_dim = {}", d.index_head_dim), d.rope_head_dim},
-      {csa && !std::has_single_bit(static_cast<uint64_t>(d.index_head_dim)), "index_head_dim",
+      {indexer && !std::has_single_bit(static_cast<uint64_t>(d.index_head_dim)), "index_head_dim",
        "a power of two: the indexer applies a Hadamard transform", d.index_head_dim},
       {d.bos_token_id >= d.vocab_size, "bos_token_id", fmt::format("at most vocab_size - 1 = {}", d.vocab_size - 1),
        d.bos_token_id},
@@ -114,6 +141,7 @@ json::Value rope_to_json(const RopeDescription& rope) {
   out.set("original_max_position_embeddings", json::Value::number(rope.original_tokens));
   out.set("beta_fast", json::Value::number(rope.beta_fast));
   out.set("beta_slow", json::Value::number(rope.beta_slow));
+  out.set("mscale_all_dim", json::Value::number(rope.mscale_all_dim));
   return out;
 }
 
@@ -124,6 +152,7 @@ json::Value layers_to_json(const std::vector<LayerDescription>& layers) {
     item.set("attention", json::Value::string(attention_kind_name(layer.attention)));
     item.set("compress_ratio", json::Value::number(int64_t{layer.compress_ratio}));
     item.set("compress_overlap", json::Value::boolean(layer.compress_overlap));
+    item.set("ffn", json::Value::string(layer.ffn == FfnKind::kDense ? "dense" : "moe"));
     item.set("router", json::Value::string(layer.router == RouterKind::kHash ? "hash" : "score"));
     item.set("rope", rope_to_json(layer.rope));
     out.push(std::move(item));
@@ -132,6 +161,10 @@ json::Value layers_to_json(const std::vector<LayerDescription>& layers) {
 }
 
 }  // namespace
+
+double RopeDescription::mscale() const {
+  return mscale_all_dim == 0 || factor <= 1 ? 1.0 : 0.1 * mscale_all_dim * std::log(factor) + 1;
+}
 
 Result<void> validate(const ModelDescription& d, std::string_view name) {
   for (const IntField& field : int_fields()) HADAL_TRY(check_field(d, field, name));
@@ -154,8 +187,8 @@ Result<void> validate(const ModelDescription& d, std::string_view name) {
   for (const LayerDescription& layer : d.mtp_layers) {
     const std::string in = fmt::format("{}, draft layer", name);
     HADAL_TRY(check_layer(layer, in));
-    if (layer.attention != AttentionKind::kWindow || layer.router != RouterKind::kScore) {
-      return out_of_range(in, "compress_ratios", "0: a draft layer has a window only",
+    if (has_compressor(layer.attention) || layer.router != RouterKind::kScore) {
+      return out_of_range(in, "compress_ratios", "0: a draft layer compresses nothing",
                           fmt::format("{}", layer.compress_ratio));
     }
   }
@@ -165,8 +198,15 @@ Result<void> validate(const ModelDescription& d, std::string_view name) {
 json::Value description_to_json(const ModelDescription& d) {
   json::Value out = json::Value::object();
   out.set("family", json::Value::string(d.family));
-  for (const IntField& field : int_fields()) out.set(field.key, json::Value::number(d.*field.member));
-  for (const RealField& field : real_fields()) out.set(field.key, json::Value::number(d.*field.member));
+  out.set("residual", json::Value::string(d.residual == ResidualKind::kPlain ? "plain" : "hyper_connections"));
+  out.set("activation_scale",
+          json::Value::string(d.activation_scale == ActivationScale::kFloat ? "float" : "power_of_two"));
+  for (const IntField& field : int_fields()) {
+    if (has_part(d, field.part)) out.set(field.key, json::Value::number(d.*field.member));
+  }
+  for (const RealField& field : real_fields()) {
+    if (has_part(d, field.part)) out.set(field.key, json::Value::number(d.*field.member));
+  }
   out.set("scoring_func", json::Value::string(score_func_name(d.score_func)));
   out.set("bos_token_id", json::Value::number(int64_t{d.bos_token_id}));
   out.set("eos_token_id", json::Value::number(int64_t{d.eos_token_id}));

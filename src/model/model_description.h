@@ -18,9 +18,28 @@ enum class AttentionKind {
   kWindow,  // the last `window` positions
   kCsa,     // window + the index_topk best of the compressed entries, chosen by the lightning indexer
   kHca,     // window + all visible compressed entries
+  kMla,     // all positions; a position is cached as one latent that all heads share
+  kDsa,     // MLA over the index_topk best positions, chosen by the lightning indexer
 };
+// Positions are cached as latents (multi-head latent attention).
+constexpr bool is_mla(AttentionKind kind) {
+  return kind == AttentionKind::kMla || kind == AttentionKind::kDsa;
+}
+constexpr bool has_indexer(AttentionKind kind) {
+  return kind == AttentionKind::kCsa || kind == AttentionKind::kDsa;
+}
+// Groups of positions become entries.
+constexpr bool has_compressor(AttentionKind kind) {
+  return kind == AttentionKind::kCsa || kind == AttentionKind::kHca;
+}
+
+enum class FfnKind { kMoe, kDense };
 enum class RouterKind { kHash, kScore };  // experts by token id, or by score + bias
 enum class ScoreFunc { kSqrtSoftplus, kSigmoid, kSoftmax };
+// How a sublayer's output joins the residual: added to one stream, or mixed into hc_mult of them (mHC).
+enum class ResidualKind { kPlain, kHyperConnections };
+// Scale of the published rounding of activations: largest magnitude / 448 as a float, or the power of two above it.
+enum class ActivationScale { kFloat, kPowerOfTwo };
 
 struct RopeDescription {
   double theta = 0;
@@ -29,14 +48,20 @@ struct RopeDescription {
   int64_t original_tokens = 0;
   double beta_fast = 32;
   double beta_slow = 1;
+  // YaRN's attention temperature; 0: none. Only MLA has one.
+  double mscale_all_dim = 0;
+
+  // The attention's logits are multiplied by this squared.
+  double mscale() const;
 };
 
 struct LayerDescription {
   AttentionKind attention = AttentionKind::kWindow;
-  int compress_ratio = 0;         // tokens per compressed entry; 0 for kWindow
+  int compress_ratio = 0;         // positions per cached entry: 0 for kWindow (no entries), 1 for kMla and kDsa
   bool compress_overlap = false;  // entries also see the group before (ratio 4)
   RopeDescription rope = {};      // of everything in the layer
-  RouterKind router = RouterKind::kScore;
+  FfnKind ffn = FfnKind::kMoe;
+  RouterKind router = RouterKind::kScore;  // of kMoe
 
   // Rows of the compressor's projections per head_dim: 2 with overlap, else 1.
   int compress_coff() const { return compress_overlap ? 2 : 1; }
@@ -44,6 +69,8 @@ struct LayerDescription {
 
 struct ModelDescription {
   std::string family;  // "deepseek_v4": for people and identities only
+  ResidualKind residual = ResidualKind::kHyperConnections;
+  ActivationScale activation_scale = ActivationScale::kPowerOfTwo;
   int64_t vocab_size = 0;
   int64_t hidden = 0;
   std::vector<LayerDescription> layers;      // trunk
@@ -53,29 +80,38 @@ struct ModelDescription {
   int32_t bos_token_id = -1;
   int32_t eos_token_id = -1;
 
-  // Attention.
+  // Attention. Sizes of parts that the model does not have are 0.
   int64_t n_heads = 0;
-  int64_t head_dim = 0;       // K = V = one shared head of this width
-  int64_t rope_head_dim = 0;  // the last ones of head_dim (and of index_head_dim)
   int64_t q_lora_rank = 0;
+  int64_t rope_head_dim = 0;  // rotated channels, the last ones of a head or a cached row
+  // With a window: K = V = one shared head.
+  int64_t head_dim = 0;
   int64_t o_groups = 0;
   int64_t o_lora_rank = 0;
   int64_t window = 0;
+  // MLA: a cached row is a latent and the rotated channels of all heads' keys.
+  int64_t kv_lora_rank = 0;
+  int64_t qk_nope_head_dim = 0;
+  int64_t v_head_dim = 0;
+  // Indexer. kCsa rotates the last channels of a head in pairs, kDsa the first ones in halves.
   int64_t index_n_heads = 0;
   int64_t index_head_dim = 0;
   int64_t index_topk = 0;
 
-  // Mixture of experts.
+  // Feed-forward networks.
+  int64_t inter_dim = 0;  // of dense layers
   int64_t n_routed_experts = 0;
   int64_t n_shared_experts = 0;
   int64_t n_experts_per_token = 0;
   int64_t moe_inter_dim = 0;
+  int64_t n_expert_groups = 0;  // experts are chosen within the n_limited_groups best of these
+  int64_t n_limited_groups = 0;
   ScoreFunc score_func = ScoreFunc::kSqrtSoftplus;
   double route_scale = 1;
   double swiglu_limit = 0;  // 0: no clamp
 
-  // Hyper-connections (mHC).
-  int64_t hc_mult = 0;  // streams
+  // Residual.
+  int64_t hc_mult = 0;  // streams; 1 when it is plain
   int64_t hc_sinkhorn_iters = 0;
   double hc_eps = 0;
 
@@ -83,6 +119,11 @@ struct ModelDescription {
   // shapes of the scales decide. How weights are stored, not what the model computes: no part of the identity.
   int64_t weight_block_rows = 0;
   int64_t weight_block_cols = 0;
+
+  bool has_mla() const { return !layers.empty() && is_mla(layers.front().attention); }
+  int64_t qk_head_dim() const { return qk_nope_head_dim + rope_head_dim; }  // MLA: of a query head
+  // Channels of a cached row, of which the last rope_head_dim are rotated.
+  int64_t kv_row_dim() const { return has_mla() ? kv_lora_rank + rope_head_dim : head_dim; }
 };
 
 // config.json in the form of the published repository (transformers' keys) or of the official inference code, told

@@ -13,7 +13,7 @@
 #include "base/result.h"
 #include "device/tensor.h"
 #include "formats/stored_tensor.h"
-#include "model/deepseek_v4_names.h"
+#include "model/tensor_names.h"
 
 namespace hadal {
 

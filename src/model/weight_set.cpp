@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "base/format.h"
-#include "model/deepseek_v4_names.h"
 #include "model/stored_weights.h"
+#include "model/tensor_names.h"
 
 namespace hadal {
 namespace {
@@ -16,18 +16,6 @@ namespace {
 // --- names -----------------------------------------------------------------------------------------------------------
 
 constexpr std::string_view kModelPrefix = "model.";
-constexpr std::string_view kDraftPrefix = "mtp.";
-
-bool is_draft(std::string_view name) {
-  if (name.starts_with(kModelPrefix)) name.remove_prefix(kModelPrefix.size());
-  return name.starts_with(kDraftPrefix);
-}
-
-// Published files may repeat the embedding and the head in the draft layers; the release's convert.py drops them.
-bool is_draft_copy(std::string_view name) {
-  return is_draft(name) && (name.find("emb") != std::string_view::npos || name.ends_with("head.weight"));
-}
-
 // X.weight has its scales in X.scale (official) or X.weight_scale_inv (V3, transformers).
 std::vector<std::string> scale_names(std::string_view name) {
   constexpr std::string_view kWeight = ".weight";
@@ -37,7 +25,8 @@ std::vector<std::string> scale_names(std::string_view name) {
   return names;
 }
 
-// Tensors that only other families have, for the hint of an error. The first row that fits wins.
+// Tensors that some families have, for the hint of an error. The first row that fits, and that the description has no
+// use for, wins.
 struct TellTale {
   std::string_view part;
   std::string_view family;
@@ -49,10 +38,22 @@ constexpr TellTale kTellTales[] = {
     {"indexer.wk.", "DeepSeek-V3.2"},
     {"kv_a_proj_with_mqa", "DeepSeek-V2 or V3"},
     {".wkv_a.", "DeepSeek-V3"},
+    {"attn_sink", "DeepSeek-V4"},
+    {"self_attn.sinks", "DeepSeek-V4"},
 };
 
-std::string family_hint(const Checkpoint& checkpoint) {
+bool is_expected(const ModelDescription& d, std::string_view part) {
+  for (const TensorRow<LayerWeights>& row : layer_rows()) {
+    const bool is_in_name =
+        row.official.find(part) != std::string_view::npos || row.transformers.find(part) != std::string_view::npos;
+    if (is_in_name && is_present(row.presence, d, d.layers.back())) return true;
+  }
+  return false;
+}
+
+std::string family_hint(const ModelDescription& d, const Checkpoint& checkpoint) {
   for (const TellTale& tale : kTellTales) {
+    if (is_expected(d, tale.part)) continue;
     for (const StoredTensor& tensor : checkpoint.tensors()) {
       if (tensor.name.find(tale.part) == std::string_view::npos) continue;
       return fmt::format("this looks like a checkpoint of {}; config.json says another. `hadal inspect DIR` shows both",
@@ -87,7 +88,9 @@ class Binder {
 
   Result<void> bind() {
     ModelWeights& weights = target_.weights;
-    for (const TensorRow<ModelWeights>& row : model_rows()) HADAL_TRY(bind_row(row, "", {}, weights));
+    for (const TensorRow<ModelWeights>& row : model_rows()) {
+      if (is_present(row.presence, d_, {})) HADAL_TRY(bind_row(row, "", {}, weights));
+    }
     weights.layers.resize(d_.layers.size());
     for (size_t l = 0; l < d_.layers.size(); ++l) {
       HADAL_TRY(bind_layer(fmt::format("layers.{}.", l), d_.layers[l], weights.layers[l]));
@@ -95,7 +98,7 @@ class Binder {
     if (has_drafts()) {
       weights.mtp.resize(d_.mtp_layers.size());
       for (size_t s = 0; s < d_.mtp_layers.size(); ++s) {
-        HADAL_TRY(bind_draft(fmt::format("{}{}.", kDraftPrefix, s), d_.mtp_layers[s], weights.mtp[s]));
+        HADAL_TRY(bind_draft(draft_prefix(d_, s), d_.mtp_layers[s], weights.mtp[s]));
       }
     }
     return check_leftovers();
@@ -104,23 +107,36 @@ class Binder {
   uint64_t mapped_bytes() const { return mapped_bytes_; }
 
  private:
+  bool is_draft(std::string_view name) const {
+    if (name.starts_with(kModelPrefix)) name.remove_prefix(kModelPrefix.size());
+    return name.starts_with("mtp.") || name.starts_with(draft_prefix(d_, 0));
+  }
+  // Published files may repeat the embedding and the head in the draft layers; the release's convert.py drops them.
+  bool is_draft_copy(std::string_view name) const {
+    return is_draft(name) && (name.find("emb") != std::string_view::npos || name.ends_with("head.weight"));
+  }
+
   // A checkpoint may leave out the draft layers that its config announces.
   bool has_drafts() const {
     return !d_.mtp_layers.empty() &&
-           std::any_of(checkpoint_.tensors().begin(), checkpoint_.tensors().end(),
-                       [](const StoredTensor& tensor) { return is_draft(tensor.name) && !is_draft_copy(tensor.name); });
+           std::any_of(checkpoint_.tensors().begin(), checkpoint_.tensors().end(), [&](const StoredTensor& tensor) {
+             return is_draft(tensor.name) && !is_draft_copy(tensor.name);
+           });
   }
 
   Result<void> bind_draft(const std::string& prefix, const LayerDescription& layer, MtpWeights& weights) {
     HADAL_TRY(bind_layer(prefix, layer, weights.block));
-    for (const TensorRow<MtpWeights>& row : mtp_rows()) HADAL_TRY(bind_row(row, prefix, layer, weights));
+    for (const TensorRow<MtpWeights>& row : mtp_rows()) {
+      if (is_present(row.presence, d_, layer)) HADAL_TRY(bind_row(row, prefix, layer, weights));
+    }
     return {};
   }
 
   Result<void> bind_layer(const std::string& prefix, const LayerDescription& layer, LayerWeights& weights) {
     for (const TensorRow<LayerWeights>& row : layer_rows()) {
-      if (is_present(row.presence, layer)) HADAL_TRY(bind_row(row, prefix, layer, weights));
+      if (is_present(row.presence, d_, layer)) HADAL_TRY(bind_row(row, prefix, layer, weights));
     }
+    if (layer.ffn != FfnKind::kMoe) return {};
     weights.experts.resize(static_cast<size_t>(d_.n_routed_experts));
     if (find({prefix + std::string(stacked_experts().front().name)}) != nullptr) {
       for (const StackedExperts& stack : stacked_experts())
@@ -263,7 +279,7 @@ Result<WeightSet> WeightSet::bind(const ModelDescription& description, const Che
   if (Result<void> result = binder.bind(); !result.ok()) {
     Error error = std::move(result).error();
     const bool is_mismatch = error.code == ErrorCode::kInvalid || error.code == ErrorCode::kNotFound;
-    if (is_mismatch && error.hint.empty()) error.hint = family_hint(checkpoint);
+    if (is_mismatch && error.hint.empty()) error.hint = family_hint(description, checkpoint);
     return error;
   }
   impl->mapped_bytes = binder.mapped_bytes();

@@ -33,37 +33,46 @@ struct CompressorWeights {
 };
 
 struct IndexerWeights {
-  Weight wq_b;          // [index_n_heads index_head_dim, q_lora_rank]
-  Weight weights_proj;  // [index_n_heads, hidden]
-  CompressorWeights compressor;
+  Weight wq_b;                   // [index_n_heads index_head_dim, q_lora_rank]
+  Weight weights_proj;           // [index_n_heads, hidden]
+  CompressorWeights compressor;  // kCsa: keys of entries
+  Weight wk;                     // kDsa: keys of positions [index_head_dim, hidden]
+  Vector k_norm, k_norm_bias;    // kDsa: LayerNorm of the keys [index_head_dim]
 };
 
 struct LayerWeights {
   MhcWeights attn_hc;
-  Vector attn_norm;              // [hidden]
-  Weight wq_a;                   // [q_lora_rank, hidden]
-  Vector q_norm;                 // [q_lora_rank]
-  Weight wq_b;                   // [n_heads head_dim, q_lora_rank]
+  Vector attn_norm;  // [hidden]
+  Weight wq_a;       // [q_lora_rank, hidden]
+  Vector q_norm;     // [q_lora_rank]
+  Weight wq_b;       // [n_heads head_dim, q_lora_rank]; of MLA [n_heads qk_head_dim, q_lora_rank]
+  Vector kv_norm;    // [head_dim]; of MLA [kv_lora_rank]
+  // With a window.
   Weight wkv;                    // [head_dim, hidden]
-  Vector kv_norm;                // [head_dim]
   Vector attn_sink;              // [n_heads]
   Weight wo_a;                   // [o_groups o_lora_rank, n_heads head_dim / o_groups]
   Weight wo_b;                   // [hidden, o_groups o_lora_rank]
   CompressorWeights compressor;  // kCsa, kHca
-  IndexerWeights indexer;        // kCsa
+  IndexerWeights indexer;        // kCsa, kDsa
+  // MLA.
+  Weight wkv_a;  // [kv_lora_rank + rope_head_dim, hidden]
+  Weight wkv_b;  // [n_heads (qk_nope_head_dim + v_head_dim), kv_lora_rank]; per head W_UK, then W_UV
+  Weight wo;     // [hidden, n_heads v_head_dim]
 
   MhcWeights ffn_hc;
   Vector ffn_norm;                   // [hidden]
+  ExpertWeights dense;               // kDense only: one network of width inter_dim
   Weight gate;                       // [n_routed_experts, hidden]
   Vector gate_bias;                  // [n_routed_experts]; kScore only
   std::span<const int32_t> tid2eid;  // [vocab_size, n_experts_per_token]; kHash only
   ExpertWeights shared;
-  std::vector<ExpertWeights> experts;  // [n_routed_experts]
+  std::vector<ExpertWeights> experts;  // [n_routed_experts]; kMoe only
 };
 
 struct MtpWeights {
   LayerWeights block;
-  Weight e_proj, h_proj;      // [hidden, hidden]
+  Weight e_proj, h_proj;      // [hidden, hidden]; with hyper-connections
+  Weight eh_proj;             // [hidden, 2 hidden]: both side by side; with a plain residual
   Vector enorm, hnorm, norm;  // [hidden]
   MhcWeights head_hc;
 };

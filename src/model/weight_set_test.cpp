@@ -8,8 +8,8 @@
 #include <set>
 
 #include "base/io.h"
-#include "model/deepseek_v4_names.h"
 #include "model/stored_weights.h"
+#include "model/tensor_names.h"
 #include "testing/checkpoint_builder.h"
 
 namespace hadal {

@@ -1,6 +1,8 @@
 // F32x16 (ops/f32x16.h) in two AVX2 registers: the names and results of f32x16_avx512.h, which has the comments.
 #pragma once
 
+#include <cstddef>
+
 #include "ops/simd_avx2.h"
 
 namespace hadal::ops {
@@ -29,6 +31,28 @@ inline F32x16 load_first(const float* p, int64_t n) {
 inline void store_first(float* p, F32x16 a, int64_t n) {
   _mm256_maskstore_ps(p, first_lanes(n), a.low);
   _mm256_maskstore_ps(p + 8, first_lanes(n - 8), a.high);
+}
+inline __m256 eight_bf16(const std::byte* p) {
+  const __m256i words = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  return _mm256_castsi256_ps(_mm256_slli_epi32(words, 16));
+}
+inline __m256 eight_f16(const std::byte* p) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+inline __m256 eight_e4m3(const std::byte* p) {
+  const __m128i words = _mm_cvtepu8_epi16(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+  const __m128i sign = _mm_slli_epi16(_mm_and_si128(words, _mm_set1_epi16(0x80)), 8);
+  const __m128i magnitude = _mm_slli_epi16(_mm_and_si128(words, _mm_set1_epi16(0x7F)), 7);
+  return _mm256_mul_ps(_mm256_cvtph_ps(_mm_or_si128(sign, magnitude)), _mm256_set1_ps(256.0f));
+}
+inline F32x16 load_bf16(const std::byte* p) {
+  return {eight_bf16(p), eight_bf16(p + 16)};
+}
+inline F32x16 load_f16(const std::byte* p) {
+  return {eight_f16(p), eight_f16(p + 16)};
+}
+inline F32x16 load_e4m3(const std::byte* p) {
+  return {eight_e4m3(p), eight_e4m3(p + 8)};
 }
 inline F32x16 broadcast(float value) {
   return {_mm256_set1_ps(value), _mm256_set1_ps(value)};

@@ -1,6 +1,8 @@
 // F32x16 (ops/f32x16.h) in one AVX-512 register. f32x16_avx2.h has the same names in two AVX2 registers.
 #pragma once
 
+#include <cstddef>
+
 #include "ops/simd_avx512.h"
 
 namespace hadal::ops {
@@ -22,6 +24,21 @@ inline F32x16 load_first(const float* p, int64_t n) {
 }
 inline void store_first(float* p, F32x16 a, int64_t n) {
   _mm512_mask_storeu_ps(p, first_lanes(n), a.v);
+}
+// Sixteen stored numbers, exactly.
+inline F32x16 load_bf16(const std::byte* p) {
+  const __m512i words = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(words, 16))};
+}
+inline F32x16 load_f16(const std::byte* p) {
+  return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+}
+// E4M3 is F16 with a smaller exponent field: shifted into place it is the value times 2^-8, subnormals included.
+inline F32x16 load_e4m3(const std::byte* p) {
+  const __m256i words = _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  const __m256i sign = _mm256_slli_epi16(_mm256_and_si256(words, _mm256_set1_epi16(0x80)), 8);
+  const __m256i magnitude = _mm256_slli_epi16(_mm256_and_si256(words, _mm256_set1_epi16(0x7F)), 7);
+  return {_mm512_mul_ps(_mm512_cvtph_ps(_mm256_or_si256(sign, magnitude)), _mm512_set1_ps(256.0f))};
 }
 inline F32x16 broadcast(float value) {
   return {_mm512_set1_ps(value)};

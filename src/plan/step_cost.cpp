@@ -6,10 +6,30 @@ namespace hadal {
 namespace {
 
 void visit_layer(const LayerWeights& l, const std::function<void(MatrixUse, const Weight&)>& visit) {
-  for (const Weight* w :
-       {&l.attn_hc.fn, &l.wq_a, &l.wq_b, &l.wkv, &l.wo_a, &l.wo_b, &l.compressor.wkv, &l.compressor.wgate,
-        &l.indexer.wq_b, &l.indexer.weights_proj, &l.indexer.compressor.wkv, &l.indexer.compressor.wgate, &l.ffn_hc.fn,
-        &l.gate, &l.shared.w1, &l.shared.w3, &l.shared.w2}) {
+  for (const Weight* w : {&l.attn_hc.fn,
+                          &l.wq_a,
+                          &l.wq_b,
+                          &l.wkv,
+                          &l.wo_a,
+                          &l.wo_b,
+                          &l.compressor.wkv,
+                          &l.compressor.wgate,
+                          &l.indexer.wq_b,
+                          &l.indexer.weights_proj,
+                          &l.indexer.compressor.wkv,
+                          &l.indexer.compressor.wgate,
+                          &l.ffn_hc.fn,
+                          &l.gate,
+                          &l.shared.w1,
+                          &l.shared.w3,
+                          &l.shared.w2,
+                          &l.wkv_a,
+                          &l.wkv_b,
+                          &l.wo,
+                          &l.indexer.wk,
+                          &l.dense.w1,
+                          &l.dense.w3,
+                          &l.dense.w2}) {
     if (!w->empty()) visit(MatrixUse::kOther, *w);
   }
   for (const ExpertWeights& e : l.experts) {
@@ -21,9 +41,9 @@ double elements(const Weight& w) {
   return static_cast<double>(w.rows) * static_cast<double>(w.cols);
 }
 
-// Compressed entries that attention reads for the token at `position`.
+// Entries that attention reads of those that a token sees.
 int64_t entries_attended(const ModelDescription& d, const LayerDescription& layer, int64_t visible) {
-  return layer.attention == AttentionKind::kCsa ? std::min(visible, d.index_topk) : visible;
+  return has_indexer(layer.attention) ? std::min(visible, d.index_topk) : visible;
 }
 
 int64_t entries_visible(const LayerDescription& layer, int64_t position) {
@@ -36,12 +56,14 @@ void for_each_matrix(const ModelWeights& weights, bool mtp,
                      const std::function<void(MatrixUse, const Weight&)>& visit) {
   visit(MatrixUse::kEmbedding, weights.embed);
   visit(MatrixUse::kHead, weights.head);
-  visit(MatrixUse::kOther, weights.head_hc.fn);
+  if (!weights.head_hc.fn.empty()) visit(MatrixUse::kOther, weights.head_hc.fn);
   for (const LayerWeights& layer : weights.layers) visit_layer(layer, visit);
   for (const MtpWeights& draft : weights.mtp) {
     if (!mtp) break;
     visit_layer(draft.block, visit);
-    for (const Weight* w : {&draft.e_proj, &draft.h_proj, &draft.head_hc.fn}) visit(MatrixUse::kOther, *w);
+    for (const Weight* w : {&draft.e_proj, &draft.h_proj, &draft.eh_proj, &draft.head_hc.fn}) {
+      if (!w->empty()) visit(MatrixUse::kOther, *w);
+    }
   }
 }
 
@@ -84,17 +106,19 @@ StepCost::StepCost(const ModelDescription& description, const ModelWeights& weig
 }
 
 uint64_t StepCost::experts_per_token() const {
-  return description_.layers.size() * static_cast<uint64_t>(description_.n_experts_per_token);
+  const auto n_moe = std::count_if(description_.layers.begin(), description_.layers.end(),
+                                   [](const LayerDescription& layer) { return layer.ffn == FfnKind::kMoe; });
+  return static_cast<uint64_t>(n_moe * description_.n_experts_per_token);
 }
 
 uint64_t StepCost::state_bytes_read(const StepShape& shape) const {
   const int64_t last = shape.position + shape.tokens - 1;
-  const int64_t window_rows = std::min(shape.position, description_.window - 1);
+  const int64_t window_rows = std::clamp<int64_t>(description_.window - 1, 0, shape.position);
   int64_t bytes = 0;
   for (const LayerDescription& layer : description_.layers) {
     const int64_t visible = entries_visible(layer, last);
     bytes += (window_rows + entries_attended(description_, layer, visible)) * layout_.kv_row_bytes;
-    if (layer.attention == AttentionKind::kCsa) bytes += visible * layout_.index_row_bytes;
+    if (has_indexer(layer.attention)) bytes += visible * layout_.index_row_bytes;
   }
   return static_cast<uint64_t>(bytes);
 }
@@ -111,9 +135,12 @@ double StepCost::attention_flops(int64_t position) const {
   double flops = 0;
   for (const LayerDescription& layer : d.layers) {
     const int64_t visible = entries_visible(layer, position);
-    const int64_t rows = std::min(position + 1, d.window) + entries_attended(d, layer, visible);
-    flops += 4.0 * static_cast<double>(d.n_heads * d.head_dim * rows);
-    if (layer.attention == AttentionKind::kCsa) {
+    const int64_t window_rows = is_mla(layer.attention) ? 0 : std::min(position + 1, d.window);
+    const int64_t rows = window_rows + entries_attended(d, layer, visible);
+    // A row is met by queries with all its channels, and summed with those of the value.
+    const int64_t channels = is_mla(layer.attention) ? d.kv_row_dim() + d.kv_lora_rank : 2 * d.head_dim;
+    flops += 2.0 * static_cast<double>(d.n_heads * channels * rows);
+    if (has_indexer(layer.attention)) {
       flops += 2.0 * static_cast<double>(d.index_n_heads * d.index_head_dim * visible);
     }
   }

@@ -101,5 +101,35 @@ TEST_F(StepCostTest, operations_of_a_prompt_are_the_sum_over_its_tokens) {
   EXPECT_DOUBLE_EQ(cost().flops({.tokens = 20}), sum);
 }
 
+// The same sizes with latents of 4 + 2 channels; the first layer is dense.
+class LatentStepCostTest : public StepCostTest {
+ protected:
+  LatentStepCostTest() {
+    description_.head_dim = description_.window = 0;
+    description_.kv_lora_rank = 4;
+    description_.rope_head_dim = 2;
+    description_.layers = {{.attention = AttentionKind::kMla, .compress_ratio = 1, .ffn = FfnKind::kDense},
+                           {.attention = AttentionKind::kDsa, .compress_ratio = 1}};
+    LayerWeights& dense = weights_.layers[0];
+    dense.experts.clear();
+    dense.dense = {.w1 = matrix(3, 8), .w3 = matrix(3, 8), .w2 = matrix(8, 3)};
+    weights_.layers[1].wkv_b = matrix(5, 4);
+  }
+};
+
+TEST_F(LatentStepCostTest, every_matrix_is_counted_and_a_dense_layer_has_no_experts) {
+  EXPECT_EQ(weight_bytes(weights_, false).experts, 5 * kExpert);
+  EXPECT_EQ(weight_bytes(weights_, false).others, kDense + 2 * kHead + 3 * 3 * 8 * 2 + 5 * 4 * 2);
+  EXPECT_EQ(cost().experts_per_token(), 2u);
+}
+
+TEST_F(LatentStepCostTest, a_position_reads_all_latents_or_the_chosen_ones_and_all_keys) {
+  const uint64_t without_past = cost().bytes({.position = 0}) - 2 * 10 - 3;
+  EXPECT_EQ(cost().bytes({.position = 99}), without_past + 100 * 10 + 6 * 10 + 100 * 3);
+  // 2 heads, 6 channels of a row and 4 of its value; the indexer's 3 heads x 5.
+  const double matrices = cost().flops({.position = 0}) - 2.0 * 2 * 10 * 2 - 2.0 * 15;
+  EXPECT_DOUBLE_EQ(cost().flops({.position = 99}), matrices + 2.0 * 2 * 10 * (100 + 6) + 2.0 * 15 * 100);
+}
+
 }  // namespace
 }  // namespace hadal

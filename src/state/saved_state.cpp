@@ -205,7 +205,7 @@ Result<SequenceState> SequenceState::restore(std::shared_ptr<const StateLayout> 
   HADAL_ASSIGN(SequenceState state, create(layout));
   const std::byte* from = parsed.body.data();
   const auto take = [&from](std::byte* to, int64_t n) {
-    std::memcpy(to, from, static_cast<size_t>(n));
+    if (n > 0) std::memcpy(to, from, static_cast<size_t>(n));
     from += n;
   };
   for (int64_t i = 0; i < n_pages; ++i) {

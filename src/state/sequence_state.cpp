@@ -21,7 +21,7 @@ size_t pages_of(int64_t length, int64_t page_tokens) {
 
 Result<Buffer> copy_of(const std::byte* data, int64_t bytes) {
   HADAL_ASSIGN(Buffer copy, Buffer::allocate(static_cast<uint64_t>(bytes)));
-  std::memcpy(copy.data(), data, static_cast<size_t>(bytes));
+  if (bytes > 0) std::memcpy(copy.data(), data, static_cast<size_t>(bytes));
   return copy;
 }
 
@@ -72,7 +72,7 @@ Result<SequenceState> SequenceState::fork() const {
 }
 
 Result<void> SequenceState::keep_checkpoint() {
-  if (length_ == 0 || is_partial(length_, layout_->page_tokens)) return {};
+  if (length_ == 0 || is_partial(length_, layout_->page_tokens) || layout_->is_append_only()) return {};
   if (!checkpoints_.empty() && checkpoints_.back()->length >= length_) return {};
   HADAL_ASSIGN(Buffer tail, copy_of(tail_.data(), layout_->checkpoint_bytes));
   checkpoints_.push_back(std::make_shared<const Checkpoint>(Checkpoint{length_, std::move(tail)}));
@@ -96,6 +96,10 @@ std::vector<int64_t> SequenceState::checkpoints() const {
 Result<std::vector<int32_t>> SequenceState::truncate(int64_t n) {
   HADAL_CHECK(n >= 0 && n <= length_, "truncate", n, "of", length_);
   if (n == length_) return std::vector<int32_t>();
+  if (layout_->is_append_only()) {
+    HADAL_TRY(cut(n));
+    return std::vector<int32_t>();
+  }
   while (!checkpoints_.empty() && checkpoints_.back()->length > n) checkpoints_.pop_back();
   const int64_t kept = checkpoints_.empty() ? 0 : checkpoints_.back()->length;
   std::vector<int32_t> replay;
@@ -108,6 +112,42 @@ Result<std::vector<int32_t>> SequenceState::truncate(int64_t n) {
   }
   length_ = kept;
   return replay;
+}
+
+// The rows of a page that its first `tokens` positions left, in a page of its own: what lies behind them belongs to
+// text that is no longer part of the sequence.
+Result<Buffer> SequenceState::page_front(int64_t page, int64_t tokens) const {
+  HADAL_ASSIGN(Buffer front, Buffer::allocate(static_cast<uint64_t>(layout_->page_bytes)));
+  const std::byte* from = page_table_[static_cast<size_t>(page)];
+  const auto copy = [&](int64_t offset, int64_t bytes) {
+    std::memcpy(front.data() + offset, from + offset, static_cast<size_t>(bytes));
+  };
+  copy(0, tokens * static_cast<int64_t>(sizeof(int32_t)));
+  for (const LayerLayout& l : layout_->layers) {
+    const int64_t rows = tokens * l.rows_per_page / layout_->page_tokens;
+    if (l.entries_offset >= 0) copy(l.entries_offset, rows * layout_->kv_row_bytes);
+    if (l.index_offset >= 0) copy(l.index_offset, rows * layout_->index_row_bytes);
+  }
+  return front;
+}
+
+// Back to n tokens without a tail: whole pages stay shared, the one that n lies in is copied up to there.
+Result<void> SequenceState::cut(int64_t n) {
+  const int64_t n_full = n / layout_->page_tokens;
+  const int64_t rest = n % layout_->page_tokens;
+  Buffer last;
+  if (rest > 0) {
+    HADAL_ASSIGN(last, page_front(n_full, rest));
+  }
+  pages_.resize(static_cast<size_t>(n_full));
+  page_table_.resize(pages_.size());
+  if (rest > 0) {
+    pages_.push_back(std::make_shared<Buffer>(std::move(last)));
+    page_table_.push_back(pages_.back()->data());
+  }
+  while (!checkpoints_.empty() && checkpoints_.back()->length > n) checkpoints_.pop_back();
+  length_ = n;
+  return {};
 }
 
 Result<void> SequenceState::begin_append(std::span<const int32_t> ids) {

@@ -42,7 +42,7 @@ class SequenceState {
   std::vector<int64_t> checkpoints() const;  // their lengths, ascending; 0 is always possible and not listed
 
   // Goes back to the largest checkpoint at or below n (0 <= n <= length()) and returns the tokens from there to n, to
-  // be fed again. truncate(length()) changes nothing.
+  // be fed again. truncate(length()) changes nothing. An append-only state goes back to n itself and returns nothing.
   Result<std::vector<int32_t>> truncate(int64_t n);
 
   // Writes magic, version, identity, tokens, pages, tail, checkpoints and checksum. The format is docs/state.md's.
@@ -77,6 +77,8 @@ class SequenceState {
 
   SequenceState() = default;
   Result<void> add_page();
+  Result<Buffer> page_front(int64_t page, int64_t tokens) const;
+  Result<void> cut(int64_t n);
   std::byte* slot(int64_t offset, int64_t rows_per_page, int64_t row_bytes, int64_t j);
 
   std::shared_ptr<const StateLayout> layout_;

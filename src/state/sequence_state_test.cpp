@@ -107,6 +107,76 @@ TEST(StateLayout, a_checkpoint_of_v4_flash_takes_3_6_mb) {
   EXPECT_NEAR(static_cast<double>(layout->page_bytes), 128 * 3514.25 + 512, 3000);
 }
 
+// Layers of latents only, half of them with index keys.
+std::shared_ptr<const StateLayout> latent_layout() {
+  ModelDescription d = test::small_description();
+  d.head_dim = d.window = 0;
+  d.kv_lora_rank = 16;
+  d.rope_head_dim = 16;
+  d.mtp_layers.clear();
+  d.layers = {{.attention = AttentionKind::kMla, .compress_ratio = 1},
+              {.attention = AttentionKind::kDsa, .compress_ratio = 1}};
+  const StateOptions options = default_state_options(d, NumericMode::kFast);
+  Result<StateLayout> layout = StateLayout::create(d, "latents", NumericMode::kFast, options);
+  EXPECT_TRUE(layout.ok());
+  return std::make_shared<const StateLayout>(std::move(*layout));
+}
+
+// Tokens and the rows that they leave, as append() above does for layers with a window.
+void append_latents(SequenceState& state, int64_t n, uint32_t salt = 0) {
+  for (int64_t i = 0; i < n; ++i) {
+    const int64_t position = state.length();
+    const auto id = static_cast<int32_t>((position * 7 + salt) % 50);
+    ASSERT_TRUE(state.begin_append({&id, 1}).ok());
+    const auto pattern = static_cast<int>((position * 31 + salt) & 0xFF);
+    for (size_t l = 0; l < 2; ++l) {
+      std::memset(state.entry_slot(l, position), pattern, static_cast<size_t>(state.layout().kv_row_bytes));
+    }
+    std::memset(state.index_slot(1, position), pattern ^ 1, static_cast<size_t>(state.layout().index_row_bytes));
+    state.commit_append(1);
+  }
+}
+
+TEST(StateLayout, latents_need_no_tail) {
+  const auto layout = latent_layout();
+  EXPECT_TRUE(layout->is_append_only());
+  EXPECT_EQ(layout->layers[0].rows_per_page, 128);
+  EXPECT_EQ(layout->layers[0].window_offset, -1);
+  EXPECT_EQ(layout->kv_row_bytes, 2 * (16 + 16)) << "BF16";
+  EXPECT_EQ(layout->layers[0].index_offset, -1);
+  EXPECT_GE(layout->layers[1].index_offset, 0);
+  EXPECT_FALSE(test::small_layout()->is_append_only());
+}
+
+TEST(SequenceState, without_a_tail_it_goes_back_to_any_length_as_if_never_longer) {
+  for (const int64_t longest : {1, 128, 200, 300}) {
+    for (const int64_t n : {0, 1, 127, 128, 129, 256, 299}) {
+      if (n > longest) continue;
+      SCOPED_TRACE(n);
+      Result<SequenceState> state = SequenceState::create(latent_layout());
+      Result<SequenceState> straight = SequenceState::create(latent_layout());
+      ASSERT_TRUE(state.ok() && straight.ok());
+      append_latents(*state, n);
+      append_latents(*state, longest - n, 3);
+      Result<SequenceState> other = state->fork();
+      ASSERT_TRUE(other.ok());
+      const std::vector<std::byte> before = saved(*other);
+      const Result<std::vector<int32_t>> replay = state->truncate(n);
+      ASSERT_TRUE(replay.ok());
+      EXPECT_TRUE(replay->empty());
+      append_latents(*straight, n);
+      EXPECT_EQ(saved(*state), saved(*straight)) << "nothing is left of what was cut off";
+      append_latents(*state, 60, 5);
+      append_latents(*straight, 60, 5);
+      EXPECT_EQ(saved(*state), saved(*straight));
+      EXPECT_EQ(saved(*other), before) << "a fork shares pages with what went back";
+      const Result<SequenceState> restored = SequenceState::restore(latent_layout(), saved(*state), "saved");
+      ASSERT_TRUE(restored.ok()) << restored.error().to_string();
+      EXPECT_EQ(saved(*restored), saved(*state));
+    }
+  }
+}
+
 TEST(StateLayout, ratios_that_fit_no_page_are_refused) {
   ModelDescription d = test::small_description();
   d.layers[2].compress_ratio = 97;

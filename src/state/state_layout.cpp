@@ -34,6 +34,15 @@ class Offsets {
 
 StateOptions default_state_options(const ModelDescription& description, NumericMode mode) {
   StateOptions options;
+  if (description.has_mla()) {
+    // V3 caches latents in BF16 and rounds nothing. V3.2's corrected release rounds latents and index keys to E4M3.
+    if (mode == NumericMode::kFast) options.kv_format = options.index_format = ops::KvFormat::kBf16;
+    if (mode == NumericMode::kPublished && description.index_topk > 0) {
+      options.kv_rounding = ops::KvRounding::kE4m3By128;
+      options.index_rounding = ops::KvRounding::kHadamardE4m3;
+    }
+    return options;
+  }
   const bool fp4_keys = can_be_fp4(description.index_head_dim);
   switch (mode) {
     case NumericMode::kExact:
@@ -59,7 +68,7 @@ Result<StateLayout> StateLayout::create(const ModelDescription& description, std
   layout.window = description.window;
   layout.context_tokens_max = description.context_tokens_max;
   layout.vocab_size = description.vocab_size;
-  layout.kv_row_bytes = ops::kv_row_bytes(options.kv_format, description.head_dim, description.rope_head_dim);
+  layout.kv_row_bytes = ops::kv_row_bytes(options.kv_format, description.kv_row_dim(), description.rope_head_dim);
   layout.index_row_bytes = ops::kv_row_bytes(options.index_format, description.index_head_dim, 0);
 
   std::vector<LayerDescription> layers = description.layers;
@@ -87,15 +96,15 @@ Result<StateLayout> StateLayout::create(const ModelDescription& description, std
   };
   for (const LayerDescription& layer : layers) {
     LayerLayout l;
-    l.window_offset = tail.take(layout.window * layout.kv_row_bytes);
+    if (!is_mla(layer.attention)) l.window_offset = tail.take(layout.window * layout.kv_row_bytes);
     if (layer.compress_ratio > 0) {
       l.rows_per_page = layout.page_tokens / layer.compress_ratio;
       l.entries_offset = page.take(l.rows_per_page * layout.kv_row_bytes);
-      l.compressor = compressor(layer, description.head_dim);
     }
-    if (layer.attention == AttentionKind::kCsa) {
-      l.index_offset = page.take(l.rows_per_page * layout.index_row_bytes);
-      l.index_compressor = compressor(layer, description.index_head_dim);
+    if (has_indexer(layer.attention)) l.index_offset = page.take(l.rows_per_page * layout.index_row_bytes);
+    if (has_compressor(layer.attention)) {
+      l.compressor = compressor(layer, description.head_dim);
+      if (has_indexer(layer.attention)) l.index_compressor = compressor(layer, description.index_head_dim);
     }
     layout.layers.push_back(l);
   }

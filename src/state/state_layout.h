@@ -3,12 +3,15 @@
 //   page (page_tokens positions, append-only)      tail (changes in place)
 //   +--------------------------------------+       +------------------------------------------------------+
 //   | token ids [page_tokens] int32        |       | per layer: window ring [window rows]                 |
-//   | per compressing layer:               |       | per overlapping compressor: the last whole group's   |
+//   | per layer with entries:              |       | per overlapping compressor: the last whole group's   |
 //   |   entries    [page_tokens / ratio]   |       |   first-half K and Z rows                            |
 //   |   index keys [page_tokens / ratio]   |       | draft layer: streams of the last position            |
 //   +--------------------------------------+       +---- checkpoint_bytes: all there is at a page border --+
 //                                                  | per compressor: K and Z rows of the unfinished group |
 //                                                  +------------------------------------------------------+
+//
+// With MLA every position leaves one entry, its latent: there is no window and no compressor, and without a draft layer
+// no tail.
 #pragma once
 
 #include <cstdint>
@@ -49,8 +52,8 @@ struct CompressorLayout {
 };
 
 struct LayerLayout {
-  int64_t window_offset = 0;  // into the tail: [window, kv_row_bytes]
-  // Compressing layers only (rows_per_page > 0); offsets into a page.
+  int64_t window_offset = -1;  // into the tail: [window, kv_row_bytes]; -1: no window
+  // Layers with entries only (rows_per_page > 0); offsets into a page.
   int64_t rows_per_page = 0;
   int64_t entries_offset = -1;
   int64_t index_offset = -1;  // -1: no indexer
@@ -77,6 +80,9 @@ struct StateLayout {
   // `model_identity` names weights and description. Limit when ratios ask for pages above 4096 tokens.
   static Result<StateLayout> create(const ModelDescription& description, std::string_view model_identity,
                                     NumericMode mode, const StateOptions& options);
+
+  // Pages hold everything: a sequence can go back to any length.
+  bool is_append_only() const { return tail_bytes == 0; }
 
   // Bytes of a state of `tokens` tokens with `checkpoints` kept tails.
   uint64_t state_bytes(int64_t tokens, int64_t checkpoints) const;

@@ -186,7 +186,8 @@ TEST_P(Equalities, a_truncated_sequence_replays_to_the_same_bits) {
   for (const int64_t cut : {270, 256, 200, 128, 77, 3, 0}) {
     const Result<int64_t> replayed = e.truncate(id, cut);
     ASSERT_TRUE(replayed.ok());
-    EXPECT_EQ(*replayed, cut % 128) << "a border at every 128 tokens was kept";
+    // A state with a tail kept one at every border of 128 tokens; one without goes back to any length.
+    EXPECT_EQ(*replayed, e.layout().is_append_only() ? 0 : cut % 128);
     collector.at.clear();
     submit(e, id, std::span(ids).subspan(static_cast<size_t>(cut)), LogitsWanted::kAll);
     run(e, collector);
@@ -218,7 +219,8 @@ TEST_P(Equalities, a_sequence_in_a_batch_of_five_gives_the_bits_it_gives_alone) 
 
 std::vector<Setup> setups() {
   std::vector<Setup> all;
-  for (const char* folder : {"tests/data/v4-random", "tests/data/v4-random-fp8", "models/v4-tiny"}) {
+  for (const char* folder : {"tests/data/v4-random", "tests/data/v4-random-fp8", "models/v4-tiny",
+                             "tests/data/v3-random", "tests/data/v3-random-fp8", "tests/data/v32-random"}) {
     for (const NumericMode mode : {NumericMode::kExact, NumericMode::kPublished, NumericMode::kFast})
       all.push_back({folder, mode});
   }

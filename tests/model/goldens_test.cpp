@@ -58,6 +58,16 @@ const Setup kSetups[] = {
     {"v4_random_fp8_avx512", "tests/data/v4-random-fp8", "tests/data/v4-random-fp8", kExact, CpuLevel::kAvx512},
     {"v4_random_fp8_avx2", "tests/data/v4-random-fp8", "tests/data/v4-random-fp8", kExact, CpuLevel::kAvx2},
     {"v4_random_fp8_published", "tests/data/v4-random-fp8", "tests/data/v4-random-fp8", kPublished, CpuLevel::kAvx512},
+    {"v3_random_avx512", "tests/data/v3-random", "tests/data/v3-random", kExact, CpuLevel::kAvx512},
+    {"v3_random_avx2", "tests/data/v3-random", "tests/data/v3-random", kExact, CpuLevel::kAvx2},
+    {"v3_random_portable", "tests/data/v3-random", "tests/data/v3-random", kExact, CpuLevel::kPortable},
+    {"v3_random_fp8_avx512", "tests/data/v3-random-fp8", "tests/data/v3-random-fp8", kExact, CpuLevel::kAvx512},
+    {"v3_random_fp8_avx2", "tests/data/v3-random-fp8", "tests/data/v3-random-fp8", kExact, CpuLevel::kAvx2},
+    {"v3_random_fp8_published", "tests/data/v3-random-fp8", "tests/data/v3-random-fp8", kPublished, CpuLevel::kAvx512},
+    {"v32_random_avx512", "tests/data/v32-random", "tests/data/v32-random", kExact, CpuLevel::kAvx512},
+    {"v32_random_avx2", "tests/data/v32-random", "tests/data/v32-random", kExact, CpuLevel::kAvx2},
+    {"v32_random_portable", "tests/data/v32-random", "tests/data/v32-random", kExact, CpuLevel::kPortable},
+    {"v32_random_index", "tests/data/v32-random", "tests/data/v32-random", kPublished, CpuLevel::kAvx512},
     {"v4_tiny", "models/v4-tiny", "tests/data/v4-tiny", kExact, CpuLevel::kAvx512},
 };
 

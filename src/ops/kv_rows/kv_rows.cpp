@@ -67,7 +67,7 @@ std::span<const Version<RoundRows>> round_rows_versions() {
 
 void round_rows(Device& device, const RoundRows& op) {
   if (op.rounding == KvRounding::kNone) return;
-  const bool is_hadamard = op.rounding != KvRounding::kE4m3;
+  const bool is_hadamard = op.rounding != KvRounding::kE4m3 && op.rounding != KvRounding::kE4m3By128;
   HADAL_CHECK(!is_hadamard || (std::has_single_bit(static_cast<uint64_t>(op.D)) && op.D % 32 == 0), "round_rows: D",
               op.D);
   CpuDevice& cpu = as_cpu(device);

@@ -7,7 +7,8 @@
 //               "MODEL1" entry (which keeps the scales of a page apart; here they follow their entry)
 //   kFp4        D / 2 bytes of E2M1 pairs | one E8M0 per 32 codes: 68 bytes for 128, DeepGEMM's index key
 //
-// Sources: act_quant and fp4_act_quant of the release's kernel.py (power-of-two scales); FlashMLA tests/quant.py.
+// Sources: act_quant and fp4_act_quant of the V4 release's kernel.py (power-of-two scales), act_quant of V3.2's with
+// scale_fmt ue8m0; FlashMLA tests/quant.py.
 #pragma once
 
 #include <string_view>
@@ -28,6 +29,9 @@ enum class KvRounding : uint8_t {
   kE4m3,          // channels [0, D - rope_dim) in blocks of 64
   kHadamardE2m1,  // all D channels: Hadamard transform (natural order, times D^-1/2), then blocks of 32
   kHadamard,      // the transform alone (what precedes kFp4)
+  // V3.2, a power-of-two scale for 128 channels:
+  kE4m3By128,     // channels [0, D - rope_dim): the latent
+  kHadamardE4m3,  // all D channels: Hadamard transform, then E4M3: index queries and keys
 };
 
 struct RoundRows {

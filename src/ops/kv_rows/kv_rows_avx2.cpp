@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "base/dtype.h"
 #include "ops/kv_rows/kv_rows_kernels.h"
 
 namespace hadal::ops {
@@ -170,6 +171,13 @@ void round_row(KvRounding rounding, float* x, int64_t D, int64_t rope_dim) {
     case KvRounding::kHadamardE2m1:
       hadamard(x, D);
       round_e2m1(x, D);
+      return;
+    case KvRounding::kE4m3By128:
+      fake_quantize_e4m3(x, static_cast<int>(D - rope_dim), kFp8WideBlock);
+      return;
+    case KvRounding::kHadamardE4m3:
+      hadamard(x, D);
+      fake_quantize_e4m3(x, static_cast<int>(D), kFp8WideBlock);
       return;
   }
 }

@@ -8,8 +8,9 @@
 
 namespace hadal::ops {
 
-inline constexpr int64_t kFp8Block = 64;  // E4M3 codes that share a scale
-inline constexpr int64_t kFp4Block = 32;  // E2M1 codes that share a scale
+inline constexpr int64_t kFp8Block = 64;       // E4M3 codes that share a scale
+inline constexpr int64_t kFp8WideBlock = 128;  // the same in V3.2
+inline constexpr int64_t kFp4Block = 32;       // E2M1 codes that share a scale
 
 struct KvRowKernels {
   CpuLevel level;

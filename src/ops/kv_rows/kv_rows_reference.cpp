@@ -56,6 +56,13 @@ void round_row_reference(KvRounding rounding, float* x, int64_t D, int64_t rope_
       hadamard(x, D);
       fake_quantize_e2m1(x, static_cast<int>(D), kFp4Block);
       return;
+    case KvRounding::kE4m3By128:
+      fake_quantize_e4m3(x, static_cast<int>(D - rope_dim), kFp8WideBlock);
+      return;
+    case KvRounding::kHadamardE4m3:
+      hadamard(x, D);
+      fake_quantize_e4m3(x, static_cast<int>(D), kFp8WideBlock);
+      return;
   }
 }
 

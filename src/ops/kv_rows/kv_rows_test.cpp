@@ -226,15 +226,29 @@ TEST(KvRows, every_version_decodes_any_bytes_to_the_bits_of_the_reference) {
   }
 }
 
+TEST(KvRows, blocks_of_128_are_rounded_as_the_goldens_say) {
+  const GoldenFile golden("layers/formats.safetensors");
+  const auto in = golden.f32("act_fp8.in");
+  for (const CpuLevel level : supported_levels()) {
+    const std::vector<float> latents = rounded(level, KvRounding::kE4m3By128, in, 256, 0);
+    EXPECT_TRUE(same_bits(latents, golden.f32("act_fp8.pow2.b128"))) << label(level);
+    // The transform, then the same rounding.
+    const std::vector<float> transformed = rounded(level, KvRounding::kHadamard, in, 128, 0);
+    EXPECT_TRUE(same_bits(rounded(level, KvRounding::kHadamardE4m3, in, 128, 0),
+                          rounded(level, KvRounding::kE4m3By128, transformed, 128, 0)))
+        << label(level);
+  }
+}
+
 TEST(KvRows, every_version_rounds_to_the_bits_of_the_reference) {
   const uint32_t seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937 random(seed);
   CpuDevice portable({.n_threads = 1, .level = CpuLevel::kPortable});
   for (int round = 0; round < 200; ++round) {
-    const KvRounding rounding =
-        std::array{KvRounding::kE4m3, KvRounding::kHadamard, KvRounding::kHadamardE2m1}[random() % 3];
-    const bool is_e4m3 = rounding == KvRounding::kE4m3;
+    const KvRounding rounding = std::array{KvRounding::kE4m3, KvRounding::kHadamard, KvRounding::kHadamardE2m1,
+                                           KvRounding::kE4m3By128, KvRounding::kHadamardE4m3}[random() % 5];
+    const bool is_e4m3 = rounding == KvRounding::kE4m3 || rounding == KvRounding::kE4m3By128;
     const int64_t D = is_e4m3 ? std::array{512, 80, 128, 72}[random() % 4] : std::array{128, 32, 64, 512}[random() % 4];
     const int64_t rope_dim = is_e4m3 ? std::array{64, 16, 0, 8}[random() % 4] : 0;
     const auto T = static_cast<int64_t>(random() % 40);

@@ -48,7 +48,8 @@ std::span<const Version<Rope>> rope_versions() {
 }
 
 void rope(Device& device, const Rope& op) {
-  HADAL_CHECK(op.rope_dim % 2 == 0 && op.rope_dim <= op.D, "rope: rope_dim and D", op.rope_dim, op.D);
+  HADAL_CHECK(op.rope_dim % 2 == 0 && op.rope_dim <= op.D && op.rope_dim <= 4096, "rope: rope_dim and D", op.rope_dim,
+              op.D);
   CpuDevice& cpu = as_cpu(device);
   choose_version(rope_versions(), cpu.level()).run(cpu, op);
 }

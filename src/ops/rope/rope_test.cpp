@@ -209,6 +209,57 @@ TEST(Rope, rotates_the_pairs_of_the_worked_example) {
   });
 }
 
+TEST(Rope, halves_agree_with_the_goldens_and_turn_back) {
+  const GoldenFile golden("layers/rope.safetensors");
+  CpuDevice cpu({.n_threads = 1});
+  for (const std::string name : {"c0.", "c1.", "c2.", "c3.", "c4."}) {
+    SCOPED_TRACE(name);
+    const auto x = golden.f32(name + "x");
+    const auto& shape = golden.shape(name + "x");
+    const auto cos = golden.f32(name + "cos64");
+    const auto sin = golden.f32(name + "sin64");
+    std::vector<float> table;
+    for (size_t i = 0; i < cos.size(); ++i) table.insert(table.end(), {cos[i], sin[i]});
+    test::for_each_version(rope_versions(), [&](const Version<Rope>& version) {
+      std::vector<float> y(x.begin(), x.end());
+      Rope op{.x = y.data(),
+              .T = shape[0],
+              .H = shape[1],
+              .D = shape[2],
+              .t_stride = shape[1] * shape[2],
+              .rope_dim = shape[2],
+              .cos_sin = table.data(),
+              .inverse = false,
+              .layout = RopeLayout::kHalvesFirst};
+      version.run(cpu, op);
+      EXPECT_TRUE(within(y, golden.f32(name + "half_split"), {.rtol = 1e-6, .atol = 1e-6}));
+      op.inverse = true;
+      version.run(cpu, op);
+      EXPECT_TRUE(within(y, x, {.rtol = 1e-6, .atol = 2e-6}));
+    });
+  }
+}
+
+TEST(Rope, halves_are_the_first_channels_and_the_others_stay) {
+  // deepseek-v3.md, 14.2: frequencies 1 and 0.01, position 2.
+  const std::vector<float> table = table_of({1.0f, 0.01f}, {2});
+  CpuDevice cpu({.n_threads = 1});
+  test::for_each_version(rope_versions(), [&](const Version<Rope>& version) {
+    std::vector<float> x = {1, 2, 3, 4, 7, 8, 9, 10};
+    version.run(cpu, {.x = x.data(),
+                      .T = 1,
+                      .H = 1,
+                      .D = 8,
+                      .t_stride = 8,
+                      .rope_dim = 4,
+                      .cos_sin = table.data(),
+                      .inverse = false,
+                      .layout = RopeLayout::kHalvesFirst});
+    EXPECT_TRUE(
+        within(x, std::vector<float>{-3.144039f, 1.919605f, -0.339143f, 4.039197f, 7, 8, 9, 10}, {.atol = 2e-6}));
+  });
+}
+
 TEST(Rope, agrees_with_the_goldens_both_ways) {
   const GoldenFile golden("layers/rope.safetensors");
   CpuDevice cpu({.n_threads = 1});

@@ -12,6 +12,9 @@ std::span<const Version<Router>> router_versions() {
 void router(Device& device, const Router& op) {
   HADAL_CHECK(op.K >= 1 && op.K <= op.E && op.E <= 4096 && op.K <= 64, "router: E and K", op.E, op.K);
   HADAL_CHECK((op.tid2eid == nullptr) || op.token_ids != nullptr, "router: hash routing needs token ids");
+  HADAL_CHECK(op.E % op.n_groups == 0 && op.n_limited_groups <= op.n_groups &&
+                  op.K <= op.n_limited_groups * (op.E / op.n_groups),
+              "router: groups", op.E, op.n_groups, op.n_limited_groups, op.K);
   CpuDevice& cpu = as_cpu(device);
   choose_version(router_versions(), cpu.level()).run(cpu, op);
 }

@@ -1,11 +1,13 @@
 // Which experts a token goes to, and with which weights.
 //
 //   s[e] = sqrt(softplus(g[e])) | sigmoid(g[e]) | softmax(g)[e]          g = gate logits
-//   score routing: the k largest s[e] + bias[e];  hash routing: the row of tid2eid for the token id
+//   score routing: the k largest key[e] = s[e] + bias[e];  hash routing: the row of tid2eid for the token id
+//   groups of E / n_groups neighbours: G[g] = the sum of the two largest keys of g (of the one that there is); experts
+//   outside the n_limited_groups groups of largest G are not chosen
 //   W[i] = s[idx[i]] (without bias) / sum_i, not for softmax;  times route_scale
 //
-// softplus(v) = v for v > 20, else log1p(exp(v)). Ties: the lower expert id wins.
-// Source: Gate of the release's inference/model.py.
+// softplus(v) = v for v > 20, else log1p(exp(v)). Ties: the lower expert id wins, and the lower group.
+// Source: Gate of the releases' inference/model.py; groups are V3's, which masks dropped ones with minus infinity.
 #pragma once
 
 #include "device/device.h"
@@ -27,6 +29,8 @@ struct Router {
   int64_t K = 0;  // at most E, at most 64
   RouterScore score = RouterScore::kSqrtSoftplus;
   float route_scale = 1;
+  int64_t n_groups = 1;          // divides E
+  int64_t n_limited_groups = 1;  // at most n_groups, with at least K experts together; not for hash routing
 };
 
 // Order: the sum of the chosen scores by ascending expert id.

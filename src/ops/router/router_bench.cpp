@@ -1,4 +1,5 @@
-// 256 experts of which 6 are chosen, by score and by hash. The time is arithmetic: bytes are only the logits.
+// 256 experts of which 6 are chosen, by score and by hash, or 8 of the 4 best of 8 groups, as V3 does. The time is
+// arithmetic: bytes are only the logits.
 #include "ops/router/router.h"
 #include "testing/op_bench.h"
 
@@ -36,6 +37,19 @@ struct Problem {
           .score = RouterScore::kSqrtSoftplus,
           .route_scale = 1.5f};
   }
+
+  static Problem grouped(int64_t T) {
+    Problem p(T, false);
+    p.weights.resize(static_cast<size_t>(T * 8));
+    p.experts.resize(static_cast<size_t>(T * 8));
+    p.op.weights = p.weights.data();
+    p.op.experts = p.experts.data();
+    p.op.K = 8;
+    p.op.score = RouterScore::kSigmoid;
+    p.op.n_groups = 8;
+    p.op.n_limited_groups = 4;
+    return p;
+  }
 };
 
 [[maybe_unused]] const bool kRegistered = [] {
@@ -45,6 +59,8 @@ struct Problem {
                         {.bytes = static_cast<double>(4 * T * (is_hash ? kChosen : kExperts))},
                         [=] { return Problem(T, is_hash); });
     }
+    test::register_op("router", "groups_T" + std::to_string(T) + "_E256_K8", router_versions(),
+                      {.bytes = static_cast<double>(4 * T * kExperts)}, [=] { return Problem::grouped(T); });
   }
   return true;
 }();

@@ -83,6 +83,38 @@ inline void choose_largest(const float* key, int64_t E, int64_t K, int32_t* expe
   for (int64_t i = 0; i < K; ++i) experts[i] = chosen.id[i];
 }
 
+// The sum of the two largest of key[0, n), or the one that there is.
+inline float best_two(const float* key, int64_t n) {
+  if (n == 1) return key[0];
+  float first = key[0] > key[1] ? key[0] : key[1];
+  float second = key[0] > key[1] ? key[1] : key[0];
+  for (int64_t e = 2; e < n; ++e) {
+    if (key[e] > first) {
+      second = first;
+      first = key[e];
+    } else if (key[e] > second) {
+      second = key[e];
+    }
+  }
+  return first + second;
+}
+
+// Keys of experts outside the best groups become minus infinity. Released models keep 4 of 8: a group is kept unless
+// n_limited_groups others are better.
+inline void drop_groups(const Router& op, float* key) {
+  const int64_t size = op.E / op.n_groups;
+  float sum[kExpertsMax];
+  for (int64_t g = 0; g < op.n_groups; ++g) sum[g] = best_two(key + g * size, size);
+  for (int64_t g = 0; g < op.n_groups; ++g) {
+    int64_t n_better = 0;
+    for (int64_t other = 0; other < op.n_groups; ++other) {
+      n_better += sum[other] > sum[g] || (sum[other] == sum[g] && other < g);
+    }
+    if (n_better < op.n_limited_groups) continue;
+    for (int64_t e = g * size; e < (g + 1) * size; ++e) key[e] = -__builtin_inff();
+  }
+}
+
 inline void route_token(const Router& op, int64_t t) {
   const float* g = op.logits + t * op.E;
   int32_t* experts = op.experts + t * op.K;
@@ -101,11 +133,10 @@ inline void route_token(const Router& op, int64_t t) {
   if (is_hash) {
     const int32_t* row = op.tid2eid + static_cast<int64_t>(op.token_ids[t]) * op.K;
     for (int64_t i = 0; i < op.K; ++i) experts[i] = row[i];
-  } else if (op.bias == nullptr) {
-    choose_largest(s, op.E, op.K, experts);
   } else {
     float key[kExpertsMax + 16];
-    for (int64_t e = 0; e < op.E; ++e) key[e] = s[e] + op.bias[e];
+    for (int64_t e = 0; e < op.E; ++e) key[e] = op.bias == nullptr ? s[e] : s[e] + op.bias[e];
+    if (op.n_limited_groups < op.n_groups) drop_groups(op, key);
     choose_largest(key, op.E, op.K, experts);
   }
   sort_ascending(experts, op.K);

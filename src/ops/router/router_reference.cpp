@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <limits>
 #include <numeric>
 #include <vector>
 
@@ -27,6 +29,25 @@ void scores_of(const Router& op, const float* g, std::vector<float>& s) {
   }
 }
 
+// Keys of experts outside the best groups become minus infinity.
+void drop_groups(const Router& op, std::vector<float>& key) {
+  if (op.n_limited_groups == op.n_groups) return;
+  const int64_t size = op.E / op.n_groups;
+  std::vector<float> sum(static_cast<size_t>(op.n_groups));
+  for (size_t g = 0; g < sum.size(); ++g) {
+    const auto begin = key.begin() + static_cast<int64_t>(g) * size;
+    std::vector<float> descending(begin, begin + size);
+    std::sort(descending.begin(), descending.end(), std::greater<>());
+    sum[g] = size == 1 ? descending[0] : descending[0] + descending[1];
+  }
+  std::vector<size_t> order(sum.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return sum[a] > sum[b]; });
+  for (size_t i = static_cast<size_t>(op.n_limited_groups); i < order.size(); ++i) {
+    std::fill_n(key.begin() + static_cast<int64_t>(order[i]) * size, size, -std::numeric_limits<float>::infinity());
+  }
+}
+
 }  // namespace
 
 void router_reference(CpuDevice&, const Router& op) {
@@ -41,6 +62,7 @@ void router_reference(CpuDevice&, const Router& op) {
       std::copy_n(op.tid2eid + static_cast<int64_t>(op.token_ids[t]) * op.K, op.K, experts);
     } else {
       for (size_t e = 0; e < s.size(); ++e) key[e] = s[e] + (op.bias != nullptr ? op.bias[e] : 0.0f);
+      drop_groups(op, key);
       std::iota(order.begin(), order.end(), 0);
       std::partial_sort(order.begin(), order.begin() + op.K, order.end(), [&](int32_t a, int32_t b) {
         const float ka = key[static_cast<size_t>(a)];

@@ -4,6 +4,7 @@
 #include <rapidcheck/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -27,6 +28,8 @@ struct Problem {
   std::vector<float> bias;         // [E], or empty
   std::vector<int32_t> tid2eid;    // [V, K], or empty
   std::vector<int32_t> token_ids;  // [T]
+  int64_t n_groups = 1;
+  int64_t n_limited_groups = 1;
 
   struct Outputs {
     std::vector<int32_t> experts;
@@ -47,7 +50,9 @@ struct Problem {
                   .E = E,
                   .K = K,
                   .score = score,
-                  .route_scale = route_scale});
+                  .route_scale = route_scale,
+                  .n_groups = n_groups,
+                  .n_limited_groups = n_limited_groups});
     return out;
   }
 
@@ -262,6 +267,109 @@ TEST(Router, agrees_with_the_goldens_of_score_and_hash_routing_with_the_planted_
       });
     }
   }
+}
+
+TEST(Router, chooses_within_the_best_groups_as_in_the_worked_example) {
+  // deepseek-v3.md, 14.4: without the groups the answer would be 5, 7, 6.
+  Problem p{.T = 1,
+            .E = 8,
+            .K = 3,
+            .score = RouterScore::kSigmoid,
+            .route_scale = 2.5f,
+            .logits = {0, 2, 1.5f, 1.4f, -3, 3, 0.5f, 0.6f},
+            .bias = {0, -0.2f, 0.1f, 0.1f, 0, 0, 0.3f, 0.3f},
+            .tid2eid = {},
+            .token_ids = {},
+            .n_groups = 4,
+            .n_limited_groups = 2};
+  CpuDevice cpu({.n_threads = 1});
+  test::for_each_version(router_versions(), [&](const Version<Router>& version) {
+    const Problem::Outputs out = p.outputs(version.run, cpu, 0, 1);
+    EXPECT_EQ(out.experts, (std::vector<int32_t>{2, 6, 7}));
+    EXPECT_TRUE(within(out.weights, std::vector<float>{0.979981f, 0.746107f, 0.773912f}, {.rtol = 2e-6}));
+  });
+}
+
+TEST(Router, agrees_with_the_goldens_of_groups_also_where_keys_are_negative) {
+  const GoldenFile golden("layers/router.safetensors");
+  const struct {
+    const char* name;
+    int64_t n_groups, n_limited_groups;
+  } cases[] = {{"g0.", 4, 2}, {"g1.", 6, 3}, {"g2.", 4, 2}};
+  CpuDevice cpu({.n_threads = 1});
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.name);
+    const std::string name = c.name;
+    const auto scores = golden.f32(name + "scores");
+    const auto bias = golden.f32(name + "bias");
+    const auto chosen = golden.i32(name + "experts");
+    const auto weights = golden.f32(name + "weights");
+    Problem p{.T = golden.shape(name + "scores")[0],
+              .E = golden.shape(name + "scores")[1],
+              .K = golden.shape(name + "experts")[1],
+              .score = RouterScore::kSigmoid,
+              .route_scale = 2.5f,
+              .logits = {},
+              .bias = {bias.begin(), bias.end()},
+              .tid2eid = {},
+              .token_ids = {},
+              .n_groups = c.n_groups,
+              .n_limited_groups = c.n_limited_groups};
+    for (const float s : scores) p.logits.push_back(static_cast<float>(std::log(s / (1.0 - s))));
+    std::vector<int32_t> want_experts;
+    std::vector<float> want_weights;
+    for (int64_t t = 0; t < p.T; ++t) {
+      std::vector<std::pair<int32_t, float>> row;
+      for (auto i = static_cast<size_t>(t * p.K); i < static_cast<size_t>((t + 1) * p.K); ++i) {
+        row.emplace_back(chosen[i], weights[i]);
+      }
+      std::sort(row.begin(), row.end());
+      for (const auto& [expert, weight] : row) {
+        want_experts.push_back(expert);
+        want_weights.push_back(weight);
+      }
+    }
+    test::for_each_version(router_versions(), [&](const Version<Router>& version) {
+      const Problem::Outputs out = p.outputs(version.run, cpu, 0, p.T);
+      EXPECT_EQ(out.experts, want_experts);
+      // The goldens' scores are rounded to float, and so are our logits of them.
+      EXPECT_TRUE(within(out.weights, want_weights, {.rtol = 1e-5}));
+    });
+  }
+}
+
+TEST(Router, groups_of_every_size_choose_as_the_reference_does) {
+  for (const auto& [E, n_groups, n_limited, K] :
+       {std::array<int64_t, 4>{256, 8, 4, 8}, {256, 256, 9, 9}, {48, 3, 3, 5}, {4096, 64, 1, 64}, {6, 3, 2, 2}}) {
+    Problem p = random_problem(20, E, K, RouterScore::kSigmoid, static_cast<uint64_t>(E + K));
+    p.n_groups = n_groups;
+    p.n_limited_groups = n_limited;
+    CpuDevice cpu({.n_threads = 1});
+    const Problem::Outputs want = p.outputs(router_reference, cpu, 0, p.T);
+    test::for_each_version(router_versions(), [&](const Version<Router>& version) {
+      EXPECT_EQ(p.outputs(version.run, cpu, 0, p.T).experts, want.experts) << E << " in " << n_groups;
+    });
+    test::expect_vector_versions_agree_to_the_bit(router_versions(), p);
+    test::expect_rows_do_not_depend_on_company(router_versions(), p);
+  }
+}
+
+TEST(Router, equal_groups_go_to_the_lower_one) {
+  Problem p{.T = 1,
+            .E = 12,
+            .K = 3,
+            .score = RouterScore::kSigmoid,
+            .logits = std::vector<float>(12, -1.0f),
+            .bias = {},
+            .tid2eid = {},
+            .token_ids = {},
+            .n_groups = 4,
+            .n_limited_groups = 2};
+  p.logits[10] = 3;
+  CpuDevice cpu({.n_threads = 1});
+  test::for_each_version(router_versions(), [&](const Version<Router>& version) {
+    EXPECT_EQ(p.outputs(version.run, cpu, 0, 1).experts, (std::vector<int32_t>{0, 1, 10}));
+  });
 }
 
 TEST(Router, equal_keys_go_to_the_lower_expert) {

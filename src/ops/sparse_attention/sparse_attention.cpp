@@ -26,6 +26,8 @@ std::span<const Version<SparseAttention>> sparse_attention_versions() {
 void sparse_attention(Device& device, const SparseAttention& op) {
   HADAL_CHECK(op.D % 16 == 0 && op.rope_dim <= op.D && op.scale > 0, "sparse_attention: D, rope_dim, scale", op.D,
               op.rope_dim, op.scale);
+  HADAL_CHECK(op.value_dim % 16 == 0 && op.value_dim > 0 && op.value_dim <= op.D, "sparse_attention: value_dim, D",
+              op.value_dim, op.D);
   CpuDevice& cpu = as_cpu(device);
   choose_version(sparse_attention_versions(), cpu.level()).run(cpu, op);
 }

@@ -66,6 +66,7 @@ void BM_sparse_attention(benchmark::State& state) {
                               .T = T,
                               .H = kH,
                               .D = kD,
+                              .value_dim = kD,
                               .rope_dim = kRopeDim,
                               .scale = static_cast<float>(1.0 / std::sqrt(512.0)),
                               .window = window.data(),

@@ -8,8 +8,8 @@ namespace hadal::ops {
 
 void sparse_attention_reference(CpuDevice& cpu, const SparseAttention& op) {
   cpu.pool().run(op.T, [&](int64_t t) {
-    const int64_t n_window = op.window_n[t];
-    const int64_t n_entries = op.n_chosen == nullptr ? 0 : op.n_chosen[t];
+    const int64_t n_window = op.window_rows_of(t);
+    const int64_t n_entries = op.entries_of(t);
     const auto n = static_cast<size_t>(n_window + n_entries);
     const auto D = static_cast<size_t>(op.D);
     std::vector<float> kv(n * D);
@@ -24,19 +24,19 @@ void sparse_attention_reference(CpuDevice& cpu, const SparseAttention& op) {
     std::vector<double> weight(n);
     for (int64_t h = 0; h < op.H; ++h) {
       const float* q = op.q + (t * op.H + h) * op.D;
-      double max = op.sink[h];
+      double max = op.sink_of(h);
       for (size_t e = 0; e < n; ++e) {
         double dot = 0;
         for (size_t d = 0; d < D; ++d) dot += static_cast<double>(q[d]) * static_cast<double>(kv[e * D + d]);
         weight[e] = dot * static_cast<double>(op.scale);
         max = std::max(max, weight[e]);
       }
-      double sum = std::exp(static_cast<double>(op.sink[h]) - max);
+      double sum = n == 0 ? 1 : std::exp(static_cast<double>(op.sink_of(h)) - max);
       for (double& w : weight) sum += w = std::exp(w - max);
-      for (size_t d = 0; d < D; ++d) {
+      for (size_t d = 0; d < static_cast<size_t>(op.value_dim); ++d) {
         double o = 0;
         for (size_t e = 0; e < n; ++e) o += weight[e] * static_cast<double>(kv[e * D + d]);
-        op.out[(t * op.H + h) * op.D + static_cast<int64_t>(d)] = static_cast<float>(o / sum);
+        op.out[(t * op.H + h) * op.value_dim + static_cast<int64_t>(d)] = static_cast<float>(o / sum);
       }
     }
   });

@@ -74,14 +74,14 @@ struct Token {
 
   void begin(int64_t token) {
     t = token;
-    n_window = op.window_n[t];
-    n = n_window + (op.n_chosen == nullptr ? 0 : op.n_chosen[t]);
+    n_window = op.window_rows_of(t);
+    n = n_window + op.entries_of(t);
     HADAL_CHECK(n <= op.rows_max, "sparse_attention: rows of a token, rows_max", n, op.rows_max);
-    if (n == 0) std::fill_n(out(), op.H * op.D, 0.0f);
+    if (n == 0) std::fill_n(out(), op.H * op.value_dim, 0.0f);
   }
 
   const float* q() const { return op.q + t * op.H * op.D; }
-  float* out() const { return op.out + t * op.H * op.D; }
+  float* out() const { return op.out + t * op.H * op.value_dim; }
 
   const std::byte* row(int64_t e) const {
     if (e < n_window) return op.window + (op.window_begin[t] + e) * op.window_row_bytes;
@@ -102,18 +102,18 @@ struct Token {
     kernels.score(q(), op.H, op.D, rows, op.scale, scores + begin, layout.scores_stride);
   }
 
-  void softmax(int64_t h) const { sums[h] = kernels.softmax(scores + h * layout.scores_stride, n, op.sink[h]); }
+  void softmax(int64_t h) const { sums[h] = kernels.softmax(scores + h * layout.scores_stride, n, op.sink_of(h)); }
 
   // The weighted sum of one block of rows, for heads and channels from h0 and c0 on.
   void accumulate(const DecodedRows& rows, int64_t begin, int64_t h0, int64_t n_heads, int64_t c0,
                   int64_t n_channels) const {
     const DecodedRows part = {.data = rows.data + c0, .stride = rows.stride, .n = rows.n};
     kernels.accumulate(scores + h0 * layout.scores_stride + begin, layout.scores_stride, n_heads, part, n_channels,
-                       begin == 0, out() + h0 * op.D + c0, op.D);
+                       begin == 0, out() + h0 * op.value_dim + c0, op.value_dim);
   }
 
   void divide(int64_t h, int64_t c0, int64_t n_channels) const {
-    kernels.divide(out() + h * op.D + c0, n_channels, sums[h]);
+    kernels.divide(out() + h * op.value_dim + c0, n_channels, sums[h]);
   }
 };
 
@@ -132,16 +132,16 @@ void one_thread_per_token(const SparseAttentionKernels& kernels, CpuDevice& cpu,
       for (int64_t h = 0; h < op.H; ++h) token.softmax(h);
       for (int64_t begin = 0; begin < token.n; begin += kAttentionBlock) {
         if (token.n > kAttentionBlock) rows = token.decode_rows(begin, std::min(begin + kAttentionBlock, token.n), 0);
-        token.accumulate(rows, begin, 0, op.H, 0, op.D);
+        token.accumulate(rows, begin, 0, op.H, 0, op.value_dim);
       }
-      for (int64_t h = 0; h < op.H; ++h) token.divide(h, 0, op.D);
+      for (int64_t h = 0; h < op.H; ++h) token.divide(h, 0, op.value_dim);
     }
   });
 }
 
 void all_threads_per_token(const SparseAttentionKernels& kernels, CpuDevice& cpu, const SparseAttention& op) {
   Token token(kernels, op, decode_layout(op.H, op.D, op.rows_max), reinterpret_cast<float*>(op.scratch));
-  const int64_t n_channel_tasks = (op.D + kSumChannelsPerTask - 1) / kSumChannelsPerTask;
+  const int64_t n_channel_tasks = (op.value_dim + kSumChannelsPerTask - 1) / kSumChannelsPerTask;
   const int64_t n_head_tasks = (op.H + kSumHeadsPerTask - 1) / kSumHeadsPerTask;
   for (int64_t t = 0; t < op.T; ++t) {
     token.begin(t);
@@ -155,7 +155,7 @@ void all_threads_per_token(const SparseAttentionKernels& kernels, CpuDevice& cpu
       const int64_t h0 = task / n_channel_tasks * kSumHeadsPerTask;
       const int64_t c0 = task % n_channel_tasks * kSumChannelsPerTask;
       const int64_t n_heads = std::min(kSumHeadsPerTask, op.H - h0);
-      const int64_t n_channels = std::min(kSumChannelsPerTask, op.D - c0);
+      const int64_t n_channels = std::min(kSumChannelsPerTask, op.value_dim - c0);
       for (int64_t begin = 0; begin < token.n; begin += kAttentionBlock) {
         const DecodedRows rows = {.data = token.kv + begin * token.layout.kv_stride,
                                   .stride = token.layout.kv_stride,

@@ -63,10 +63,13 @@ struct Sizes {
   int64_t H = 4;
   int64_t D = 32;
   int64_t rope_dim = 0;
-  int64_t window = 16;    // a token sees up to this many rows
+  int64_t window = 16;    // a token sees up to this many rows; 0: there are none, and no sink, as in MLA
   int64_t n_entries = 0;  // compressed entries there are
   int64_t n_chosen = -1;  // of them per token; -1: the first ones, some more for each token
   KvFormat format = KvFormat::kF32;
+  int64_t value_dim = 0;  // 0: all channels
+
+  int64_t values() const { return value_dim == 0 ? D : value_dim; }
 };
 
 // A random problem. Scores are a few units wide, as trained models have them.
@@ -90,7 +93,9 @@ struct Problem {
     }
     for (int64_t t = 0; t < sizes.T; ++t) {
       window_begin.push_back(t);
-      window_n.push_back(1 + static_cast<int64_t>(random() % static_cast<uint32_t>(sizes.window)));
+      if (sizes.window > 0) {
+        window_n.push_back(1 + static_cast<int64_t>(random() % static_cast<uint32_t>(sizes.window)));
+      }
       if (sizes.n_chosen < 0) {
         n_chosen.push_back(std::min<int64_t>(sizes.n_entries, sizes.n_entries / 2 + t));
         continue;
@@ -108,7 +113,7 @@ struct Problem {
   std::vector<float> run(CpuDevice& cpu, const Version<SparseAttention>& version, const Pages& pages, int64_t begin = 0,
                          int64_t end = -1) const {
     if (end < 0) end = sizes.T;
-    const int64_t width = sizes.H * sizes.D;
+    const bool has_window = sizes.window > 0;
     const int64_t rows_max = sizes.window + sizes.n_entries;
     const auto scratch_bytes =
         static_cast<size_t>(sparse_attention_scratch_bytes(cpu.pool().size(), sizes.H, sizes.D, rows_max));
@@ -116,21 +121,22 @@ struct Problem {
     void* aligned = scratch.data();
     size_t space = scratch.size();
     std::align(64, scratch_bytes, aligned, space);
-    std::vector<float> out(static_cast<size_t>((end - begin) * width), -7.0f);
+    std::vector<float> out(static_cast<size_t>((end - begin) * sizes.H * sizes.values()), -7.0f);
     const auto b = static_cast<size_t>(begin);
-    version.run(cpu, {.q = q.data() + begin * width,
+    version.run(cpu, {.q = q.data() + begin * sizes.H * sizes.D,
                       .out = out.data(),
-                      .sink = sink.data(),
+                      .sink = has_window ? sink.data() : nullptr,
                       .T = end - begin,
                       .H = sizes.H,
                       .D = sizes.D,
+                      .value_dim = sizes.values(),
                       .rope_dim = sizes.rope_dim,
                       .scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(sizes.D))),
                       .window = window.data(),
                       .window_row_bytes = kv_row_bytes(sizes.format, sizes.D, sizes.rope_dim),
                       .format = sizes.format,
-                      .window_begin = window_begin.data() + b,
-                      .window_n = window_n.data() + b,
+                      .window_begin = has_window ? window_begin.data() + b : nullptr,
+                      .window_n = has_window ? window_n.data() + b : nullptr,
                       .entries = pages.paged(),
                       .chosen = chosen.empty() ? nullptr : chosen.data() + begin * sizes.n_chosen,
                       .chosen_stride = std::max<int64_t>(sizes.n_chosen, 0),
@@ -183,6 +189,7 @@ TEST(SparseAttention, every_version_agrees_with_the_goldens) {
                         .T = T,
                         .H = H,
                         .D = D,
+                        .value_dim = D,
                         .rope_dim = 0,
                         .scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(D))),
                         .window = nullptr,
@@ -216,6 +223,10 @@ TEST(SparseAttention, every_version_agrees_with_the_reference_on_random_shapes) 
                          .n_chosen = -1,
                          .format = std::array{KvFormat::kF32, KvFormat::kBf16, KvFormat::kFp8}[random() % 3]};
     Sizes with_choice = sizes;
+    if (random() % 3 == 0) {
+      with_choice.window = 0;
+      with_choice.value_dim = 16 * (1 + static_cast<int64_t>(random() % static_cast<uint32_t>(sizes.D / 16)));
+    }
     if (random() % 2 == 0) with_choice.n_chosen = sizes.n_entries / 3;
     const Problem problem(with_choice, random);
     const Pages pages = problem.pages();
@@ -247,7 +258,17 @@ TEST(SparseAttention, every_version_agrees_with_the_reference_in_the_released_ge
                              .window = 128,
                              .n_entries = 8192,
                              .n_chosen = 8192,
-                             .format = KvFormat::kFp8}}) {
+                             .format = KvFormat::kFp8},
+                             // V3: latents of 512 channels, of which a query also meets 64 rotated ones.
+                             Sizes{.T = 2,
+                             .H = 128,
+                             .D = 576,
+                             .rope_dim = 64,
+                             .window = 0,
+                             .n_entries = 1000,
+                             .n_chosen = -1,
+                             .format = KvFormat::kBf16,
+                             .value_dim = 512}}) {
     const Problem problem(sizes, random);
     const Pages pages = problem.pages();
     CpuDevice cpu({.n_threads = 2});
@@ -284,16 +305,23 @@ TEST(SparseAttention, a_token_gives_the_same_bits_alone_and_in_a_batch) {
 
 TEST(SparseAttention, threads_and_pages_do_not_change_a_bit) {
   std::mt19937 random(4);
+  std::vector<Sizes> all;
   for (const int64_t T : {1, 5, 40}) {  // all threads on a token; the same; a token a thread
-    const Problem problem({.T = T,
-                           .H = 7,
-                           .D = 128,
-                           .rope_dim = 64,
-                           .window = 128,
-                           .n_entries = 300,
-                           .n_chosen = 210,
-                           .format = KvFormat::kBf16},
-                          random);
+    const Sizes sizes{.T = T,
+                      .H = 7,
+                      .D = 128,
+                      .rope_dim = 64,
+                      .window = 128,
+                      .n_entries = 300,
+                      .n_chosen = 210,
+                      .format = KvFormat::kBf16};
+    all.push_back(sizes);
+    all.push_back(sizes);
+    all.back().window = 0;
+    all.back().value_dim = 80;
+  }
+  for (const Sizes& sizes : all) {
+    const Problem problem(sizes, random);
     for (const auto& version : supported_versions()) {
       CpuDevice alone({.n_threads = 1});
       const std::vector<float> want = problem.run(alone, version, problem.pages(32));
@@ -301,7 +329,8 @@ TEST(SparseAttention, threads_and_pages_do_not_change_a_bit) {
         CpuDevice cpu({.n_threads = n_threads});
         for (const int64_t rows_per_page : {1, 32, 1000}) {
           EXPECT_TRUE(same_bits(problem.run(cpu, version, problem.pages(rows_per_page)), want))
-              << cpu_level_name(version.level) << " T " << T << " threads " << n_threads << " page " << rows_per_page;
+              << cpu_level_name(version.level) << " T " << sizes.T << " threads " << n_threads << " page "
+              << rows_per_page;
         }
       }
     }

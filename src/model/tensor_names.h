@@ -1,8 +1,9 @@
-// The tensors of a DeepSeek-V4 checkpoint: what each is called in every naming, its shape, and the member it fills.
+// The tensors of a checkpoint: what each is called in every naming, its shape, and the member it fills.
 //
-// One row per tensor, so that the namings can be read side by side and a new one is a new column.
-// Sources: headers of the published checkpoints, module names of transformers' deepseek_v4, and the spellings that the
-// release's convert.py accepts from V3-style files.
+// One row per tensor, so that the namings can be read side by side and a new one is a new column. The official names
+// are those of the inference code, in which V4 is also published; V3 and V3.2 are published under transformers' names.
+// Sources: headers of the published checkpoints, module names of transformers' deepseek_v3, deepseek_v32 and
+// deepseek_v4, and what the releases' convert.py renames.
 #pragma once
 
 #include <array>
@@ -25,9 +26,22 @@ struct Dim {
 };
 using Dims = std::array<const Dim*, 2>;  // the second is null for one axis
 
-// Which layers have the tensor.
-enum class Presence { kAlways, kCompressed, kCsa, kHashRouter, kScoreRouter };
-bool is_present(Presence presence, const LayerDescription& layer);
+// Which layers (and models) have the tensor.
+enum class Presence {
+  kAlways,
+  kSharedHead,  // window, CSA and HCA
+  kCompressed,
+  kCsa,
+  kMla,  // with and without an indexer
+  kDsa,
+  kMoe,
+  kHashRouter,
+  kScoreRouter,
+  kDense,
+  kHyperConnections,
+  kPlainResidual,
+};
+bool is_present(Presence presence, const ModelDescription& d, const LayerDescription& layer);
 
 // The function from an owner to the member that a tensor fills.
 template <class Owner>
@@ -50,6 +64,9 @@ std::span<const TensorRow<ModelWeights>> model_rows();    // names in full
 std::span<const TensorRow<LayerWeights>> layer_rows();    // of trunk and draft layers
 std::span<const TensorRow<MtpWeights>> mtp_rows();        // what a draft layer has beside the layer's
 std::span<const TensorRow<ExpertWeights>> expert_rows();  // names hold {e}; see with_expert()
+
+// What a draft layer's names begin with: "mtp.0." in V4, "layers.61.", behind the trunk, in V3.
+std::string draft_prefix(const ModelDescription& d, size_t draft);
 
 // "ffn.experts.{e}.w1.weight", 7 -> "ffn.experts.7.w1.weight"
 std::string with_expert(std::string_view name, int64_t expert);

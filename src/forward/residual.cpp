@@ -1,4 +1,6 @@
-// Streams in and out of a sublayer (mHC): docs/ARCHITECTURE.md, "The forward pass".
+// The residual in and out of a sublayer: mHC mixes streams (docs/ARCHITECTURE.md, "The forward pass"), a plain residual
+// is the case of one stream that every sublayer reads as it is and adds to with weight 1.
+#include <algorithm>
 
 #include "forward/forward_impl.h"
 #include "ops/hc_post/hc_post.h"
@@ -6,7 +8,12 @@
 
 namespace hadal {
 
-void ForwardPass::Impl::enter_sublayer(const MhcWeights& hc, const float* streams, int64_t T) {
+const float* ForwardPass::Impl::enter_sublayer(const MhcWeights& hc, const float* streams, int64_t T) {
+  if (description.residual == ResidualKind::kPlain) {
+    std::fill_n(workspace.hc_post, T, 1.0f);
+    std::fill_n(workspace.hc_comb, T, 1.0f);
+    return streams;
+  }
   const int64_t n = description.hc_mult;
   // float on purpose in every mode: the release computes the mixes in true float.
   Activations x(device, workspace, streams, T, n * description.hidden);
@@ -27,6 +34,7 @@ void ForwardPass::Impl::enter_sublayer(const MhcWeights& hc, const float* stream
                        .sinkhorn_iters = description.hc_sinkhorn_iters,
                        .norm_eps = static_cast<float>(description.rms_norm_eps),
                        .hc_eps = static_cast<float>(description.hc_eps)});
+  return workspace.sublayer_in;
 }
 
 void ForwardPass::Impl::leave_sublayer(float* streams, int64_t T) {
@@ -41,6 +49,10 @@ void ForwardPass::Impl::leave_sublayer(float* streams, int64_t T) {
 
 void ForwardPass::Impl::collapse_head(const MhcWeights& hc, const float* streams, int64_t T, float* out) {
   const int64_t n = description.hc_mult;
+  if (description.residual == ResidualKind::kPlain) {
+    std::copy_n(streams, T * description.hidden, out);
+    return;
+  }
   Activations x(device, workspace, streams, T, n * description.hidden);
   ops::linear(device,
               {.x = x.rounded(ops::ActivationRounding::kNone), .w = hc.fn, .y = workspace.hc_projected, .y_stride = n});

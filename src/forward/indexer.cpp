@@ -1,0 +1,121 @@
+// The lightning indexer: what new tokens ask of index keys, the keys of positions, and the choice.
+//
+//   q = Wq_b^I q_latent, rotated;  w = W_w x index_n_heads^-1/2 index_head_dim^-1/2
+//   kDsa: k = layer_norm(Wk^I x), rotated, one per position;  kCsa: keys come from a compressor (compressor.cpp)
+//
+// DSA rotates the first channels of queries and keys by halves, CSA the last ones in pairs. Source: Indexer of the V3.2
+// release's inference/model.py in its corrected form (the first one rotated pairs), and of V4's.
+
+#include <cmath>
+
+#include "forward/forward_impl.h"
+#include "ops/index_select/index_select.h"
+#include "ops/layer_norm/layer_norm.h"
+#include "ops/rope/rope.h"
+
+namespace hadal {
+namespace {
+
+// LayerNorm of the release's Indexer; no config names it.
+constexpr float kKeyNormEps = 1e-6f;
+
+ops::RopeLayout rope_layout(AttentionKind kind) {
+  return kind == AttentionKind::kDsa ? ops::RopeLayout::kHalvesFirst : ops::RopeLayout::kPairsLast;
+}
+
+}  // namespace
+
+// x [T, C] is the attention's normed input.
+void ForwardPass::Impl::index_weights(const IndexerWeights& indexer, int64_t T, Activations& x) {
+  const ModelDescription& d = description;
+  apply(indexer.weights_proj, x, workspace.index_w, d.index_n_heads);
+  const auto scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(d.index_head_dim * d.index_n_heads)));
+  for (int64_t i = 0; i < T * d.index_n_heads; ++i) workspace.index_w[i] *= scale;
+}
+
+// latent [T, q_lora_rank] is the normed query latent.
+void ForwardPass::Impl::index_queries(const IndexerWeights& indexer, const LayerDescription& layer_description,
+                                      const Rows& rows, Activations& latent) {
+  const ModelDescription& d = description;
+  const int64_t T = rows.T();
+  const int64_t width = d.index_n_heads * d.index_head_dim;
+  apply(indexer.wq_b, latent, workspace.index_q, width);
+  ops::rope(device, {.x = workspace.index_q,
+                     .T = T,
+                     .H = d.index_n_heads,
+                     .D = d.index_head_dim,
+                     .t_stride = width,
+                     .rope_dim = d.rope_head_dim,
+                     .cos_sin = cos_sin_of(layer_description.rope),
+                     .inverse = false,
+                     .layout = rope_layout(layer_description.attention)});
+  ops::round_rows(device, {.x = workspace.index_q,
+                           .T = T * d.index_n_heads,
+                           .D = d.index_head_dim,
+                           .x_stride = d.index_head_dim,
+                           .rope_dim = 0,
+                           .rounding = rows.spans.front().state->layout().options.index_rounding});
+}
+
+// Also of tokens that see fewer positions than they may choose: later ones will ask for their keys.
+void ForwardPass::Impl::store_index_keys(size_t layer, const LayerDescription& layer_description,
+                                         const IndexerWeights& indexer, const Rows& rows, Activations& x) {
+  const int64_t D = description.index_head_dim;
+  const StateOptions& state_options = rows.spans.front().state->layout().options;
+  apply(indexer.wk, x, workspace.index_k, D);
+  ops::layer_norm(device, {.x = workspace.index_k,
+                           .gain = indexer.k_norm.data(),
+                           .bias = indexer.k_norm_bias.data(),
+                           .T = rows.T(),
+                           .C = D,
+                           .eps = kKeyNormEps});
+  ops::rope(device, {.x = workspace.index_k,
+                     .T = rows.T(),
+                     .H = 1,
+                     .D = D,
+                     .t_stride = D,
+                     .rope_dim = description.rope_head_dim,
+                     .cos_sin = cos_sin_of(layer_description.rope),
+                     .inverse = false,
+                     .layout = rope_layout(layer_description.attention)});
+  ops::round_rows(device, {.x = workspace.index_k,
+                           .T = rows.T(),
+                           .D = D,
+                           .x_stride = D,
+                           .rope_dim = 0,
+                           .rounding = state_options.index_rounding});
+  const ops::EncodeRow encode_row = ops::encode_row_for(as_cpu(device).level());
+  for (const RowSpan& span : rows.spans) {
+    for (int64_t t = 0; t < span.T; ++t) {
+      encode_row(state_options.index_format, workspace.index_k + (span.row0 + t) * D, D, 0,
+                 span.state->index_slot(layer, span.position0 + t));
+    }
+  }
+}
+
+// workspace.visible -> workspace.chosen, workspace.n_chosen
+void ForwardPass::Impl::choose_entries(size_t layer, const RowSpan& span, StepObserver& observer) {
+  const ModelDescription& d = description;
+  const int64_t row0 = span.row0;
+  const bool wants_scores = observer.wants_layers() && workspace.index_scores_stride > 0;
+  ops::index_select(device, {.q = workspace.index_q + row0 * d.index_n_heads * d.index_head_dim,
+                             .w = workspace.index_w + row0 * d.index_n_heads,
+                             .keys = span.state->index_keys(layer),
+                             .visible = workspace.visible,
+                             .chosen = workspace.chosen,
+                             .n_chosen = workspace.n_chosen,
+                             .scores = wants_scores ? workspace.index_scores : nullptr,
+                             .scores_stride = workspace.index_scores_stride,
+                             .T = span.T,
+                             .H = d.index_n_heads,
+                             .D = d.index_head_dim,
+                             .topk = d.index_topk});
+  for (int64_t t = 0; t < span.T && wants_scores; ++t) {
+    observer.index(
+        span.sequence, layer, span.position0 + t,
+        {workspace.chosen + t * d.index_topk, static_cast<size_t>(workspace.n_chosen[t])},
+        {workspace.index_scores + t * workspace.index_scores_stride, static_cast<size_t>(workspace.visible[t])});
+  }
+}
+
+}  // namespace hadal

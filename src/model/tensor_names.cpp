@@ -1,0 +1,228 @@
+#include "model/tensor_names.h"
+
+#include <fmt/format.h>
+
+namespace hadal {
+namespace {
+
+using D = ModelDescription;
+using L = LayerDescription;
+using Kind = ExpectedTensor::Kind;
+
+using Model = ModelWeights;
+using Layer = LayerWeights;
+using Mtp = MtpWeights;
+using Mhc = MhcWeights;
+using Compressor = CompressorWeights;
+using Indexer = IndexerWeights;
+using Expert = ExpertWeights;
+
+// at<&Layer::attn_hc, &Mhc::fn> is the function from a layer to that member.
+template <class Owner, auto... path>
+auto& member_at(Owner& owner) {
+  return (owner.*....*path);
+}
+template <class Owner, class Member>
+Owner owner_of(Member Owner::*);
+template <auto first, auto... rest>
+constexpr auto at = &member_at<decltype(owner_of(first)), first, rest...>;
+
+// clang-format off
+
+// --- sizes, in the config's words ------------------------------------------------------------------------------------
+// coff is 2 where compressed groups overlap, else 1.
+
+constexpr Dim kOne        = {"1",                                           [](const D&, const L&) { return int64_t{1}; }};
+constexpr Dim kThree      = {"3",                                           [](const D&, const L&) { return int64_t{3}; }};
+constexpr Dim kVocab      = {"vocab_size",                                  [](const D& d, const L&) { return d.vocab_size; }};
+constexpr Dim kHidden     = {"hidden_size",                                 [](const D& d, const L&) { return d.hidden; }};
+constexpr Dim kStreams    = {"hc_mult",                                     [](const D& d, const L&) { return d.hc_mult; }};
+constexpr Dim kMixes      = {"(2 + hc_mult) * hc_mult",                     [](const D& d, const L&) { return (2 + d.hc_mult) * d.hc_mult; }};
+constexpr Dim kAllHidden  = {"hc_mult * hidden_size",                       [](const D& d, const L&) { return d.hc_mult * d.hidden; }};
+constexpr Dim kHeads      = {"num_attention_heads",                         [](const D& d, const L&) { return d.n_heads; }};
+constexpr Dim kHeadDim    = {"head_dim",                                    [](const D& d, const L&) { return d.head_dim; }};
+constexpr Dim kAllHeads   = {"num_attention_heads * head_dim",              [](const D& d, const L&) { return d.n_heads * d.head_dim; }};
+constexpr Dim kQLora      = {"q_lora_rank",                                 [](const D& d, const L&) { return d.q_lora_rank; }};
+constexpr Dim kGroupIn    = {"num_attention_heads * head_dim / o_groups",   [](const D& d, const L&) { return d.n_heads * d.head_dim / d.o_groups; }};
+constexpr Dim kGroupsOut  = {"o_groups * o_lora_rank",                      [](const D& d, const L&) { return d.o_groups * d.o_lora_rank; }};
+constexpr Dim kKvLora     = {"kv_lora_rank",                                [](const D& d, const L&) { return d.kv_lora_rank; }};
+constexpr Dim kKvLatent   = {"kv_lora_rank + qk_rope_head_dim",             [](const D& d, const L&) { return d.kv_lora_rank + d.rope_head_dim; }};
+constexpr Dim kAllQueries = {"num_attention_heads * (qk_nope_head_dim + qk_rope_head_dim)", [](const D& d, const L&) { return d.n_heads * d.qk_head_dim(); }};
+constexpr Dim kAllKeys    = {"num_attention_heads * (qk_nope_head_dim + v_head_dim)",       [](const D& d, const L&) { return d.n_heads * (d.qk_nope_head_dim + d.v_head_dim); }};
+constexpr Dim kAllValues  = {"num_attention_heads * v_head_dim",            [](const D& d, const L&) { return d.n_heads * d.v_head_dim; }};
+constexpr Dim kRatio      = {"compress_ratio",                              [](const D&, const L& l) { return int64_t{l.compress_ratio}; }};
+constexpr Dim kCoffHead   = {"coff * head_dim",                             [](const D& d, const L& l) { return l.compress_coff() * d.head_dim; }};
+constexpr Dim kIndexHeads = {"index_n_heads",                               [](const D& d, const L&) { return d.index_n_heads; }};
+constexpr Dim kIndexDim   = {"index_head_dim",                              [](const D& d, const L&) { return d.index_head_dim; }};
+constexpr Dim kAllIndex   = {"index_n_heads * index_head_dim",              [](const D& d, const L&) { return d.index_n_heads * d.index_head_dim; }};
+constexpr Dim kCoffIndex  = {"coff * index_head_dim",                       [](const D& d, const L& l) { return l.compress_coff() * d.index_head_dim; }};
+constexpr Dim kExperts    = {"n_routed_experts",                            [](const D& d, const L&) { return d.n_routed_experts; }};
+constexpr Dim kTopk       = {"num_experts_per_tok",                         [](const D& d, const L&) { return d.n_experts_per_token; }};
+constexpr Dim kInter      = {"moe_intermediate_size",                       [](const D& d, const L&) { return d.moe_inter_dim; }};
+constexpr Dim kDenseInter = {"intermediate_size",                           [](const D& d, const L&) { return d.inter_dim; }};
+constexpr Dim kTwoHidden  = {"2 * hidden_size",                             [](const D& d, const L&) { return 2 * d.hidden; }};
+constexpr Dim kTwoInter   = {"2 * moe_intermediate_size",                   [](const D& d, const L&) { return 2 * d.moe_inter_dim; }};
+
+// --- the tables ------------------------------------------------------------------------------------------------------
+
+constexpr TensorRow<ModelWeights> kModelRows[] = {
+    //official        transformers                 a third spelling  kind               shape                     in layers                    fills
+    {"embed.weight",  "model.embed_tokens.weight", "",               Kind::kBf16Matrix, {&kVocab, &kHidden},      Presence::kAlways,           at<&Model::embed>},
+    {"head.weight",   "lm_head.weight",            "",               Kind::kBf16Matrix, {&kVocab, &kHidden},      Presence::kAlways,           at<&Model::head>},
+    {"norm.weight",   "model.norm.weight",         "",               Kind::kBf16Vector, {&kHidden},               Presence::kAlways,           at<&Model::norm>},
+    {"hc_head_fn",    "model.hc_head.hc_fn",       "",               Kind::kF32Matrix,  {&kStreams, &kAllHidden}, Presence::kHyperConnections, at<&Model::head_hc, &Mhc::fn>},
+    {"hc_head_base",  "model.hc_head.hc_base",     "",               Kind::kF32Vector,  {&kStreams},              Presence::kHyperConnections, at<&Model::head_hc, &Mhc::base>},
+    {"hc_head_scale", "model.hc_head.hc_scale",    "",               Kind::kF32Vector,  {&kOne},                  Presence::kHyperConnections, at<&Model::head_hc, &Mhc::scale>},
+};
+
+constexpr TensorRow<LayerWeights> kLayerRows[] = {
+    //official                               transformers                                               a third spelling                                    kind               shape                     in layers                    fills
+    {"hc_attn_fn",                           "attn_hc.fn",                                              "",                                                 Kind::kF32Matrix,  {&kMixes, &kAllHidden},   Presence::kHyperConnections, at<&Layer::attn_hc, &Mhc::fn>},
+    {"hc_attn_base",                         "attn_hc.base",                                            "",                                                 Kind::kF32Vector,  {&kMixes},                Presence::kHyperConnections, at<&Layer::attn_hc, &Mhc::base>},
+    {"hc_attn_scale",                        "attn_hc.scale",                                           "",                                                 Kind::kF32Vector,  {&kThree},                Presence::kHyperConnections, at<&Layer::attn_hc, &Mhc::scale>},
+    {"attn_norm.weight",                     "input_layernorm.weight",                                  "",                                                 Kind::kBf16Vector, {&kHidden},               Presence::kAlways,           at<&Layer::attn_norm>},
+    {"attn.wq_a.weight",                     "self_attn.q_a_proj.weight",                               "",                                                 Kind::kMatrix,     {&kQLora, &kHidden},      Presence::kAlways,           at<&Layer::wq_a>},
+    {"attn.q_norm.weight",                   "self_attn.q_a_norm.weight",                               "self_attn.q_a_layernorm.weight",                   Kind::kBf16Vector, {&kQLora},                Presence::kSharedHead,       at<&Layer::q_norm>},
+    {"attn.wq_b.weight",                     "self_attn.q_b_proj.weight",                               "",                                                 Kind::kMatrix,     {&kAllHeads, &kQLora},    Presence::kSharedHead,       at<&Layer::wq_b>},
+    {"attn.wkv.weight",                      "self_attn.kv_proj.weight",                                "",                                                 Kind::kMatrix,     {&kHeadDim, &kHidden},    Presence::kSharedHead,       at<&Layer::wkv>},
+    {"attn.kv_norm.weight",                  "self_attn.kv_norm.weight",                                "",                                                 Kind::kBf16Vector, {&kHeadDim},              Presence::kSharedHead,       at<&Layer::kv_norm>},
+    {"attn.attn_sink",                       "self_attn.sinks",                                         "",                                                 Kind::kF32Vector,  {&kHeads},                Presence::kSharedHead,       at<&Layer::attn_sink>},
+    {"attn.wo_a.weight",                     "self_attn.o_a_proj.weight",                               "",                                                 Kind::kMatrix,     {&kGroupsOut, &kGroupIn}, Presence::kSharedHead,       at<&Layer::wo_a>},
+    {"attn.wo_b.weight",                     "self_attn.o_b_proj.weight",                               "",                                                 Kind::kMatrix,     {&kHidden, &kGroupsOut},  Presence::kSharedHead,       at<&Layer::wo_b>},
+    {"attn.compressor.wkv.weight",           "self_attn.compressor.kv_proj.weight",                     "",                                                 Kind::kBf16Matrix, {&kCoffHead, &kHidden},   Presence::kCompressed,       at<&Layer::compressor, &Compressor::wkv>},
+    {"attn.compressor.wgate.weight",         "self_attn.compressor.gate_proj.weight",                   "",                                                 Kind::kBf16Matrix, {&kCoffHead, &kHidden},   Presence::kCompressed,       at<&Layer::compressor, &Compressor::wgate>},
+    {"attn.compressor.ape",                  "self_attn.compressor.position_bias",                      "",                                                 Kind::kF32Vector,  {&kRatio, &kCoffHead},    Presence::kCompressed,       at<&Layer::compressor, &Compressor::ape>},
+    {"attn.compressor.norm.weight",          "self_attn.compressor.kv_norm.weight",                     "",                                                 Kind::kBf16Vector, {&kHeadDim},              Presence::kCompressed,       at<&Layer::compressor, &Compressor::norm>},
+    {"attn.indexer.wq_b.weight",             "self_attn.compressor.indexer.q_b_proj.weight",            "",                                                 Kind::kMatrix,     {&kAllIndex, &kQLora},    Presence::kCsa,              at<&Layer::indexer, &Indexer::wq_b>},
+    {"attn.indexer.weights_proj.weight",     "self_attn.compressor.indexer.scorer.weights_proj.weight", "self_attn.compressor.indexer.weights_proj.weight", Kind::kBf16Matrix, {&kIndexHeads, &kHidden}, Presence::kCsa,              at<&Layer::indexer, &Indexer::weights_proj>},
+    {"attn.indexer.compressor.wkv.weight",   "self_attn.compressor.indexer.kv_proj.weight",             "",                                                 Kind::kBf16Matrix, {&kCoffIndex, &kHidden},  Presence::kCsa,              at<&Layer::indexer, &Indexer::compressor, &Compressor::wkv>},
+    {"attn.indexer.compressor.wgate.weight", "self_attn.compressor.indexer.gate_proj.weight",           "",                                                 Kind::kBf16Matrix, {&kCoffIndex, &kHidden},  Presence::kCsa,              at<&Layer::indexer, &Indexer::compressor, &Compressor::wgate>},
+    {"attn.indexer.compressor.ape",          "self_attn.compressor.indexer.position_bias",              "",                                                 Kind::kF32Vector,  {&kRatio, &kCoffIndex},   Presence::kCsa,              at<&Layer::indexer, &Indexer::compressor, &Compressor::ape>},
+    {"attn.indexer.compressor.norm.weight",  "self_attn.compressor.indexer.kv_norm.weight",             "",                                                 Kind::kBf16Vector, {&kIndexDim},             Presence::kCsa,              at<&Layer::indexer, &Indexer::compressor, &Compressor::norm>},
+    {"attn.q_norm.weight",                   "self_attn.q_a_layernorm.weight",                          "",                                                 Kind::kBf16Vector, {&kQLora},                Presence::kMla,              at<&Layer::q_norm>},
+    {"attn.wq_b.weight",                     "self_attn.q_b_proj.weight",                               "",                                                 Kind::kMatrix,     {&kAllQueries, &kQLora},  Presence::kMla,              at<&Layer::wq_b>},
+    {"attn.wkv_a.weight",                    "self_attn.kv_a_proj_with_mqa.weight",                     "",                                                 Kind::kMatrix,     {&kKvLatent, &kHidden},   Presence::kMla,              at<&Layer::wkv_a>},
+    {"attn.kv_norm.weight",                  "self_attn.kv_a_layernorm.weight",                         "",                                                 Kind::kBf16Vector, {&kKvLora},               Presence::kMla,              at<&Layer::kv_norm>},
+    {"attn.wkv_b.weight",                    "self_attn.kv_b_proj.weight",                              "",                                                 Kind::kMatrix,     {&kAllKeys, &kKvLora},    Presence::kMla,              at<&Layer::wkv_b>},
+    {"attn.wo.weight",                       "self_attn.o_proj.weight",                                 "",                                                 Kind::kMatrix,     {&kHidden, &kAllValues},  Presence::kMla,              at<&Layer::wo>},
+    {"attn.indexer.wq_b.weight",             "self_attn.indexer.wq_b.weight",                           "",                                                 Kind::kMatrix,     {&kAllIndex, &kQLora},    Presence::kDsa,              at<&Layer::indexer, &Indexer::wq_b>},
+    {"attn.indexer.wk.weight",               "self_attn.indexer.wk.weight",                             "",                                                 Kind::kMatrix,     {&kIndexDim, &kHidden},   Presence::kDsa,              at<&Layer::indexer, &Indexer::wk>},
+    {"attn.indexer.k_norm.weight",           "self_attn.indexer.k_norm.weight",                         "",                                                 Kind::kBf16Vector, {&kIndexDim},             Presence::kDsa,              at<&Layer::indexer, &Indexer::k_norm>},
+    {"attn.indexer.k_norm.bias",             "self_attn.indexer.k_norm.bias",                           "",                                                 Kind::kBf16Vector, {&kIndexDim},             Presence::kDsa,              at<&Layer::indexer, &Indexer::k_norm_bias>},
+    {"attn.indexer.weights_proj.weight",     "self_attn.indexer.weights_proj.weight",                   "",                                                 Kind::kBf16Matrix, {&kIndexHeads, &kHidden}, Presence::kDsa,              at<&Layer::indexer, &Indexer::weights_proj>},
+    {"hc_ffn_fn",                            "ffn_hc.fn",                                               "",                                                 Kind::kF32Matrix,  {&kMixes, &kAllHidden},   Presence::kHyperConnections, at<&Layer::ffn_hc, &Mhc::fn>},
+    {"hc_ffn_base",                          "ffn_hc.base",                                             "",                                                 Kind::kF32Vector,  {&kMixes},                Presence::kHyperConnections, at<&Layer::ffn_hc, &Mhc::base>},
+    {"hc_ffn_scale",                         "ffn_hc.scale",                                            "",                                                 Kind::kF32Vector,  {&kThree},                Presence::kHyperConnections, at<&Layer::ffn_hc, &Mhc::scale>},
+    {"ffn_norm.weight",                      "post_attention_layernorm.weight",                         "",                                                 Kind::kBf16Vector, {&kHidden},               Presence::kAlways,           at<&Layer::ffn_norm>},
+    {"ffn.gate.weight",                      "mlp.gate.weight",                                         "",                                                 Kind::kBf16Matrix, {&kExperts, &kHidden},    Presence::kMoe,              at<&Layer::gate>},
+    {"ffn.gate.bias",                        "mlp.gate.e_score_correction_bias",                        "",                                                 Kind::kF32Vector,  {&kExperts},              Presence::kScoreRouter,      at<&Layer::gate_bias>},
+    {"ffn.gate.tid2eid",                     "mlp.gate.tid2eid",                                        "",                                                 Kind::kTable,      {&kVocab, &kTopk},        Presence::kHashRouter,       at<&Layer::tid2eid>},
+    {"ffn.shared_experts.w1.weight",         "mlp.shared_experts.gate_proj.weight",                     "",                                                 Kind::kMatrix,     {&kInter, &kHidden},      Presence::kMoe,              at<&Layer::shared, &Expert::w1>},
+    {"ffn.shared_experts.w3.weight",         "mlp.shared_experts.up_proj.weight",                       "",                                                 Kind::kMatrix,     {&kInter, &kHidden},      Presence::kMoe,              at<&Layer::shared, &Expert::w3>},
+    {"ffn.shared_experts.w2.weight",         "mlp.shared_experts.down_proj.weight",                     "",                                                 Kind::kMatrix,     {&kHidden, &kInter},      Presence::kMoe,              at<&Layer::shared, &Expert::w2>},
+    {"ffn.w1.weight",                        "mlp.gate_proj.weight",                                    "",                                                 Kind::kMatrix,     {&kDenseInter, &kHidden}, Presence::kDense,            at<&Layer::dense, &Expert::w1>},
+    {"ffn.w3.weight",                        "mlp.up_proj.weight",                                      "",                                                 Kind::kMatrix,     {&kDenseInter, &kHidden}, Presence::kDense,            at<&Layer::dense, &Expert::w3>},
+    {"ffn.w2.weight",                        "mlp.down_proj.weight",                                    "",                                                 Kind::kMatrix,     {&kHidden, &kDenseInter}, Presence::kDense,            at<&Layer::dense, &Expert::w2>},
+};
+
+constexpr TensorRow<MtpWeights> kMtpRows[] = {
+    //official         transformers               a third spelling  kind               shape                     in layers                    fills
+    {"e_proj.weight",  "",                        "",               Kind::kMatrix,     {&kHidden, &kHidden},     Presence::kHyperConnections, at<&Mtp::e_proj>},
+    {"h_proj.weight",  "",                        "",               Kind::kMatrix,     {&kHidden, &kHidden},     Presence::kHyperConnections, at<&Mtp::h_proj>},
+    {"eh_proj.weight", "eh_proj.weight",          "",               Kind::kBf16Matrix, {&kHidden, &kTwoHidden},  Presence::kPlainResidual,    at<&Mtp::eh_proj>},
+    {"enorm.weight",   "enorm.weight",            "",               Kind::kBf16Vector, {&kHidden},               Presence::kAlways,           at<&Mtp::enorm>},
+    {"hnorm.weight",   "hnorm.weight",            "",               Kind::kBf16Vector, {&kHidden},               Presence::kAlways,           at<&Mtp::hnorm>},
+    {"norm.weight",    "shared_head.norm.weight", "",               Kind::kBf16Vector, {&kHidden},               Presence::kAlways,           at<&Mtp::norm>},
+    {"hc_head_fn",     "",                        "",               Kind::kF32Matrix,  {&kStreams, &kAllHidden}, Presence::kHyperConnections, at<&Mtp::head_hc, &Mhc::fn>},
+    {"hc_head_base",   "",                        "",               Kind::kF32Vector,  {&kStreams},              Presence::kHyperConnections, at<&Mtp::head_hc, &Mhc::base>},
+    {"hc_head_scale",  "",                        "",               Kind::kF32Vector,  {&kOne},                  Presence::kHyperConnections, at<&Mtp::head_hc, &Mhc::scale>},
+};
+
+// {e} is the expert. I is moe_intermediate_size: transformers stacks the experts of a layer (stacked_experts()).
+constexpr TensorRow<ExpertWeights> kExpertRows[] = {
+    //official                    transformers                         a third spelling                    kind                 shape                in layers       fills
+    {"ffn.experts.{e}.w1.weight", "mlp.experts.gate_up_proj[{e}][:I]", "mlp.experts.{e}.gate_proj.weight", Kind::kExpertMatrix, {&kInter, &kHidden}, Presence::kMoe, at<&Expert::w1>},
+    {"ffn.experts.{e}.w3.weight", "mlp.experts.gate_up_proj[{e}][I:]", "mlp.experts.{e}.up_proj.weight",   Kind::kExpertMatrix, {&kInter, &kHidden}, Presence::kMoe, at<&Expert::w3>},
+    {"ffn.experts.{e}.w2.weight", "mlp.experts.down_proj[{e}]",        "mlp.experts.{e}.down_proj.weight", Kind::kExpertMatrix, {&kHidden, &kInter}, Presence::kMoe, at<&Expert::w2>},
+};
+
+constexpr StackedExperts kStackedExperts[] = {
+    {"mlp.experts.gate_up_proj", {&kTwoInter, &kHidden}, 2, {&Expert::w1, &Expert::w3}},
+    {"mlp.experts.down_proj",    {&kHidden, &kInter},    1, {&Expert::w2}},
+};
+// clang-format on
+
+}  // namespace
+
+bool is_present(Presence presence, const ModelDescription& d, const LayerDescription& layer) {
+  const bool is_moe = layer.ffn == FfnKind::kMoe;
+  switch (presence) {
+    case Presence::kAlways:
+      return true;
+    case Presence::kSharedHead:
+      return !is_mla(layer.attention);
+    case Presence::kCompressed:
+      return has_compressor(layer.attention);
+    case Presence::kCsa:
+      return layer.attention == AttentionKind::kCsa;
+    case Presence::kMla:
+      return is_mla(layer.attention);
+    case Presence::kDsa:
+      return layer.attention == AttentionKind::kDsa;
+    case Presence::kMoe:
+      return is_moe;
+    case Presence::kHashRouter:
+      return is_moe && layer.router == RouterKind::kHash;
+    case Presence::kScoreRouter:
+      return is_moe && layer.router == RouterKind::kScore;
+    case Presence::kDense:
+      return !is_moe;
+    case Presence::kHyperConnections:
+      return d.residual == ResidualKind::kHyperConnections;
+    case Presence::kPlainResidual:
+      return d.residual == ResidualKind::kPlain;
+  }
+  return false;
+}
+
+TensorShape TensorShape::of(const Dims& dims, const ModelDescription& d, const LayerDescription& layer) {
+  TensorShape shape;
+  for (const Dim* dim : dims) {
+    if (dim == nullptr) continue;
+    shape.sizes.push_back(dim->value(d, layer));
+    if (!shape.formula.empty()) shape.formula += " x ";
+    shape.formula += dim->formula;
+  }
+  return shape;
+}
+
+std::span<const TensorRow<ModelWeights>> model_rows() {
+  return kModelRows;
+}
+std::span<const TensorRow<LayerWeights>> layer_rows() {
+  return kLayerRows;
+}
+std::span<const TensorRow<MtpWeights>> mtp_rows() {
+  return kMtpRows;
+}
+std::span<const TensorRow<ExpertWeights>> expert_rows() {
+  return kExpertRows;
+}
+std::span<const StackedExperts> stacked_experts() {
+  return kStackedExperts;
+}
+
+std::string draft_prefix(const ModelDescription& d, size_t draft) {
+  return d.residual == ResidualKind::kPlain ? fmt::format("layers.{}.", d.layers.size() + draft)
+                                            : fmt::format("mtp.{}.", draft);
+}
+
+std::string with_expert(std::string_view name, int64_t expert) {
+  constexpr std::string_view kPlace = "{e}";
+  std::string text(name);
+  if (const size_t at = text.find(kPlace); at != std::string::npos)
+    text.replace(at, kPlace.size(), fmt::format("{}", expert));
+  return text;
+}
+
+}  // namespace hadal
