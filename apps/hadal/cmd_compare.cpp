@@ -37,7 +37,7 @@ void print_table(const CompareReport& report) {
 Result<int> compare(const Options& options) {
   HADAL_ASSIGN(const std::shared_ptr<const LoadedModel> model, options.model.load());
   CompareOptions compare_options;
-  HADAL_ASSIGN(compare_options.engine, options.model.engine_options(model->description));
+  compare_options.engine = options.model.engine_options(model->description);
   compare_options.mode = compare_options.engine.mode;
   compare_options.prompts = options.prompts;
   const fs::path path =
@@ -71,10 +71,14 @@ void add_compare_command(CLI::App& app, Action& action) {
   options->model.mode = "exact";
   CLI::App* command = app.add_subcommand("compare", "Compare a model with golden vectors");
   options->model.add_to(*command, false);
-  command->add_option("goldens", options->goldens, "goldens.safetensors; default: the one in the model's folder");
-  command->add_option("--set", options->prompts, "Compare only these sets; default: all that belong to the mode");
+  command->add_option("goldens", options->goldens, "goldens.safetensors; default: the one in the model's folder")
+      ->type_name("FILE");
+  command
+      ->add_option("--set", options->prompts,
+                   "Compare only this set; may be given several times; default: all of the mode")
+      ->allow_extra_args(false);
   command->add_flag("--json", options->json, "One JSON object instead of a table");
-  command->footer("Example:\n  hadal compare ./DeepSeek-V4-Flash goldens.safetensors --mode exact");
+  command->footer("Examples:\n  hadal compare ./DeepSeek-V4-Flash goldens.safetensors --mode exact");
   command->callback([options, &action] { action = [options] { return compare(*options); }; });
 }
 

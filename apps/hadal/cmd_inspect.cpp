@@ -151,8 +151,10 @@ Result<int> inspect(const Options& options) {
 void add_inspect_command(CLI::App& app, Action& action) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("inspect", "Tell what a checkpoint holds, without loading it");
-  command->add_option("path", options->path,
-                      "Model folder, .safetensors file or index; default: the model that ships with hadal");
+  command
+      ->add_option("path", options->path,
+                   "Model folder, .safetensors file or index; default: the model that ships with hadal")
+      ->type_name("PATH");
   command->add_flag("--tensors", options->tensors, "List every tensor with its place");
   command->add_flag("--verify", options->verify, "Read every number and look for NaN and infinity");
   command->add_flag("--json", options->json, "One JSON object with exact numbers");

@@ -100,7 +100,7 @@ Result<int> run(const RunOptions& options) {
   HADAL_TRY(check_tokenizer(*model));
   const Result<ChatSettings> settings = chat_settings(options, *model);
   if (!settings.ok()) return wrong_usage(settings.error());
-  HADAL_ASSIGN(const EngineOptions engine_options, options.model.engine_options(model->description));
+  const EngineOptions engine_options = options.model.engine_options(model->description);
   HADAL_ASSIGN(Engine engine, Engine::create(model, engine_options));
   if (options.verbose) write_notice(plan_table(engine.plan()) + "\n");
   if (!chats) return answer_once(engine, options, conversation, *prompt, *settings, begin_s);

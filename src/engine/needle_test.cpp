@@ -48,8 +48,7 @@ TEST(Needle, a_haystack_has_the_length_that_was_asked_for) {
 
 TEST(Needle, documents_of_a_filler_become_paragraphs) {
   const Engine engine = make_engine("models/v4-tiny");
-  using namespace std::string_view_literals;
-  EXPECT_THAT(haystack(*engine.model().tokenizer, "one\0two"sv, 3), HasSubstr("one\n\n"));
+  EXPECT_THAT(haystack(*engine.model().tokenizer, std::string_view("one\0two", 7), 3), HasSubstr("one\n\n"));
 }
 
 TEST(Needle, code_words_differ_from_try_to_try_and_are_the_same_again) {
