@@ -9,6 +9,7 @@
 #include "commands.h"
 #include "engine/compare.h"
 #include "model_options.h"
+#include "terminal/style.h"
 
 namespace hadal::cli {
 namespace {
@@ -20,7 +21,6 @@ struct Options {
   std::string goldens;
   std::vector<std::string> prompts;
   bool json = false;
-  bool verbose = false;
 };
 
 void print_table(const CompareReport& report) {
@@ -49,19 +49,19 @@ Result<int> compare(const Options& options) {
     HADAL_ASSIGN(const std::string text, read_file(about_path, kGoldensJsonBytesMax));
     HADAL_ASSIGN(about, json::parse(text, about_path.string()));
   }
-  const bool shows_progress = isatty(STDERR_FILENO) != 0 && !options.json;
+  const bool shows_progress = inspect_terminal(STDERR_FILENO).has_motion;
   const auto progress = [&](int64_t done, int64_t of) {
-    if (shows_progress) fmt::print(stderr, "\rcomparing set {} of {} ... ", done + 1, of);
+    if (shows_progress) fmt::print(stderr, "\r\033[Kcomparing set {} of {}", done + 1, of);
   };
-  HADAL_ASSIGN(const CompareReport report,
-               compare_with_goldens(model, goldens.bytes(), about, compare_options, progress));
+  const Result<CompareReport> report = compare_with_goldens(model, goldens.bytes(), about, compare_options, progress);
   if (shows_progress) fmt::print(stderr, "\r\033[K");
+  if (!report.ok()) return report.error();
   if (options.json) {
-    fmt::print("{}\n", json::dump_pretty(compare_to_json(report)));
+    fmt::print("{}\n", json::dump_pretty(compare_to_json(*report)));
   } else {
-    print_table(report);
+    print_table(*report);
   }
-  return report.pass ? 0 : 1;
+  return report->pass ? 0 : 1;
 }
 
 }  // namespace

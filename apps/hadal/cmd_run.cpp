@@ -4,10 +4,10 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <chrono>
 
 #include "answer_printer.h"
 #include "chat.h"
+#include "clock.h"
 #include "commands.h"
 #include "conversation.h"
 #include "run_options.h"
@@ -20,10 +20,6 @@ namespace {
 
 constexpr int kExitWrongUsage = 2;
 constexpr int kExitInterrupted = 130;
-
-double now_s() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 int wrong_usage(const Error& error) {
   write_notice(error.to_string() + "\n");

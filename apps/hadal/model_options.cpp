@@ -1,10 +1,15 @@
 #include "model_options.h"
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <span>
 
 #include "base/check.h"
+#include "clock.h"
+#include "device/cpu/host_memory.h"
 #include "embedded_model.h"
+#include "terminal/live_progress.h"
 
 namespace hadal::cli {
 namespace {
@@ -61,6 +66,7 @@ void ModelOptions::add_to(CLI::App& command, bool has_default) {
 
 Result<std::shared_ptr<const LoadedModel>> ModelOptions::load() const {
   if (model.empty()) return LoadedModel::open(embedded_model());
+  const LiveProgress progress({.label = "loading"}, inspect_terminal(STDERR_FILENO), now_s, resident_bytes);
   HADAL_ASSIGN(ModelFiles files, ModelFiles::open(model));
   return LoadedModel::open(std::move(files));
 }

@@ -31,6 +31,7 @@ struct ModelOptions {
   // --cpu.
   void add_to(CLI::App& command, bool has_default);
 
+  // At a terminal, a load that takes its time shows how much is resident.
   Result<std::shared_ptr<const LoadedModel>> load() const;
   // Names translated, which the command line has checked.
   EngineOptions engine_options(const ModelDescription& description) const;

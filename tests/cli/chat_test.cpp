@@ -160,6 +160,21 @@ TEST(AtATerminal, ctrl_c_stops_the_answer_and_not_the_chat) {
   EXPECT_EQ(terminal->exit_status(), 0) << terminal->shown();
 }
 
+// The slowest kernels: whatever the machine, the prompt takes longer than the half second without a bar.
+TEST(AtATerminal, a_long_prompt_shows_how_far_it_is_and_can_be_stopped) {
+  const TempFolder folder;
+  std::string text;
+  for (int i = 0; i < 5000; ++i) text += "word " + std::to_string(i) + " ";
+  folder.write("long.txt", text);
+  const std::unique_ptr<PseudoTerminal> terminal = at_a_terminal(
+      folder,
+      {"run", "-f", "long.txt", "-c", "65536", "--mode", "exact", "--cpu", "portable", "-t", "1", "--chunk", "16"});
+  ASSERT_TRUE(terminal->shows("\rreading the prompt  [")) << terminal->shown();
+  terminal->type(kCtrlC);
+  EXPECT_EQ(terminal->exit_status(), 130) << terminal->shown();
+  EXPECT_THAT(terminal->shown(), HasSubstr("\r\033[K")) << "the bar is taken away";
+}
+
 TEST(AtATerminal, ctrl_d_leaves) {
   const TempFolder folder;
   const std::unique_ptr<PseudoTerminal> terminal = at_a_terminal(folder, {"run"});
