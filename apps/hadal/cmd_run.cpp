@@ -1,6 +1,5 @@
 // hadal run [MODEL] [PROMPT]: one answer, or a chat.
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -79,9 +78,7 @@ Result<int> run(const RunOptions& options) {
   if (const Result<void> usage = check_usage(options); !usage.ok()) return wrong_usage(usage.error());
   HADAL_ASSIGN(const Conversation conversation, new_conversation(options));
   const bool stdin_is_terminal = isatty(STDIN_FILENO) != 0;
-  // Services start programs with a closed standard input.
-  const bool stdin_is_open = fcntl(STDIN_FILENO, F_GETFD) >= 0;
-  HADAL_ASSIGN(const std::optional<std::string> prompt, read_prompt(options, stdin_is_open && !stdin_is_terminal));
+  HADAL_ASSIGN(const std::optional<std::string> prompt, read_prompt(options, !stdin_is_terminal));
   const bool chats = options.interactive || (!prompt && stdin_is_terminal && !options.raw && !options.json);
   if (!chats && (!prompt || prompt->empty())) {
     return wrong_usage({.code = ErrorCode::kInvalid,

@@ -123,10 +123,11 @@ Result<fs::path> save_conversation(const Conversation& conversation, const Engin
   HADAL_TRY(create_private_folder(folder));
   HADAL_ASSIGN(AtomicFile state, AtomicFile::create(folder / (name + ".state"), true));
   HADAL_TRY(engine.save(id, state));
-  HADAL_TRY(state.commit());
   const fs::path path = folder / (name + ".json");
   HADAL_ASSIGN(AtomicFile messages, AtomicFile::create(path, true));
   HADAL_TRY(messages.write(json::dump_pretty(to_json(conversation, engine.model().identity)) + "\n"));
+  // Both are written before either takes its place: a disk that is full for one leaves what was saved before.
+  HADAL_TRY(state.commit());
   HADAL_TRY(messages.commit());
   return path;
 }
