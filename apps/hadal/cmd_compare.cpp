@@ -42,7 +42,9 @@ Result<int> compare(const Options& options) {
   compare_options.prompts = options.prompts;
   const fs::path path =
       options.goldens.empty() ? fs::path(options.model.model) / "goldens.safetensors" : fs::path(options.goldens);
-  HADAL_ASSIGN(const MappedFile goldens, MappedFile::open(path));
+  HADAL_ASSIGN(const MappedFile file, MappedFile::open(path));
+  const std::string name = path.string();
+  HADAL_ASSIGN(const Goldens goldens, Goldens::parse(file.bytes(), name));
   json::Value about;
   const fs::path about_path = fs::path(path).replace_extension(".json");
   if (fs::exists(about_path)) {
@@ -53,7 +55,7 @@ Result<int> compare(const Options& options) {
   const auto progress = [&](int64_t done, int64_t of) {
     if (shows_progress) fmt::print(stderr, "\r\033[Kcomparing set {} of {}", done + 1, of);
   };
-  const Result<CompareReport> report = compare_with_goldens(model, goldens.bytes(), about, compare_options, progress);
+  const Result<CompareReport> report = compare_with_goldens(model, goldens, about, compare_options, progress);
   if (shows_progress) fmt::print(stderr, "\r\033[K");
   if (!report.ok()) return report.error();
   if (options.json) {
