@@ -139,7 +139,7 @@ TEST(LittleMemory, a_context_that_does_not_fit_is_refused_with_the_plans_figures
 TEST(LittleMemory, that_runs_out_before_there_is_a_plan_is_an_error_and_no_crash) {
   if (kIsSanitized) GTEST_SKIP() << "a sanitized program needs more than any limit";
   const TempFolder folder;
-  for (const uint64_t data_mib : {4, 6, 8, 12, 16}) {
+  for (const uint64_t data_mib : std::initializer_list<uint64_t>{4, 6, 8, 12, 16}) {
     const Finished finished = run_hadal_within({.data_bytes = data_mib * kMiB}, folder, {"run", "-p", "Hello"});
     EXPECT_EQ(finished.exit_code, 1) << data_mib << finished.err;
     EXPECT_THAT(finished.err, HasSubstr("error: ")) << data_mib;
