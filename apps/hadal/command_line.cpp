@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/json.h"
+#include "base/utf8.h"
 #include "command_facts.h"
 #include "help_text.h"
 
@@ -46,6 +47,20 @@ void declare_commands(CLI::App& app, Action& action) {
   add_doctor_command(app, action);
   add_completions_command(app, action);
   add_manual_command(app, action);
+}
+
+std::string error_text(const Error& error, bool as_json) {
+  if (!as_json) return error.to_string() + "\n";
+  json::Value fields = json::Value::object();
+  fields.set("code", json::Value::string(error_code_name(error.code)));
+  fields.set("what", json::Value::string(utf8::sanitize(error.what)));
+  fields.set("in", json::Value::string(utf8::sanitize(error.in)));
+  fields.set("want", json::Value::string(utf8::sanitize(error.want)));
+  fields.set("found", json::Value::string(utf8::sanitize(error.found)));
+  fields.set("hint", json::Value::string(utf8::sanitize(error.hint)));
+  json::Value value = json::Value::object();
+  value.set("error", std::move(fields));
+  return json::dump_pretty(value) + "\n";
 }
 
 Error usage_error(const CLI::App& app, const CLI::ParseError& error, int argc, const char* const* argv) {

@@ -3,10 +3,12 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <iostream>
 #include <new>
+#include <string_view>
 #include <system_error>
 
 #include "command_line.h"
@@ -59,18 +61,20 @@ int main(int argc, char** argv) {
   CLI::App app("Runs DeepSeek-V4-generation language models on the machine you have.", "hadal");
   hadal::cli::Action action;
   hadal::cli::declare_commands(app, action);
+  // Known before parsing comes to an end, which it may not.
+  const bool as_json = std::find(argv, argv + argc, std::string_view("--json")) != argv + argc;
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help_or_version) {
     return app.exit(help_or_version) == 0 && std::cout.flush() ? 0 : 1;
   } catch (const CLI::ParseError& error) {
-    const bool is_bare = argc == 1;
-    hadal::write_notice(is_bare ? app.help() : hadal::cli::usage_error(app, error, argc, argv).to_string() + "\n");
+    const Error usage = hadal::cli::usage_error(app, error, argc, argv);
+    hadal::write_notice(argc == 1 ? app.help() : hadal::cli::error_text(usage, as_json));
     return 2;
   }
   const Result<int> result = run(action);
   if (!result.ok()) {
-    hadal::write_notice(result.error().to_string() + "\n");
+    hadal::write_notice(hadal::cli::error_text(result.error(), as_json));
     return 1;
   }
   return *result;

@@ -132,6 +132,13 @@ Result<fs::path> save_conversation(const Conversation& conversation, const Engin
   return path;
 }
 
+Result<SavedConversation> parse_conversation(const json::Value& value, const fs::path& path) {
+  SavedConversation saved;
+  HADAL_ASSIGN(saved.conversation, from_json(value, path));
+  if (const json::Value* model = value.find("model")) saved.model_identity = model->as_string();
+  return saved;
+}
+
 Result<ResumedConversation> resume_conversation(Engine& engine, const std::string& name) {
   HADAL_ASSIGN(const fs::path folder, conversations_folder());
   const fs::path path = folder / (name + ".json");
@@ -144,10 +151,11 @@ Result<ResumedConversation> resume_conversation(Engine& engine, const std::strin
                  .found = name,
                  .hint = ""};
   }
+  ResumedConversation resumed;
   HADAL_ASSIGN(const std::string text, read_file(path, kConversationBytesMax));
   HADAL_ASSIGN(const json::Value value, json::parse(text, path.string()));
-  ResumedConversation resumed;
-  HADAL_ASSIGN(resumed.conversation, from_json(value, path));
+  HADAL_ASSIGN(SavedConversation saved, parse_conversation(value, path));
+  resumed.conversation = std::move(saved.conversation);
   Result<SequenceId> restored = restore_state(engine, folder / (name + ".state"));
   if (restored.ok()) {
     resumed.id = *restored;

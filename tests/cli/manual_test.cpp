@@ -46,7 +46,8 @@ std::vector<std::string> commands_of(const std::string& help) {
   bool is_inside = false;
   for (const std::string& line : lines_of(help)) {
     if (is_inside && line.empty()) break;
-    if (is_inside) commands.push_back(line.substr(2, line.find(' ', 2) - 2));
+    const bool goes_on = line.starts_with("   ");
+    if (is_inside && !goes_on) commands.push_back(line.substr(2, line.find(' ', 2) - 2));
     is_inside = is_inside || line == "Commands:";
   }
   return commands;
