@@ -13,6 +13,7 @@
 
 #include "command_line.h"
 #include "terminal/output.h"
+#include "vanished_file.h"
 
 namespace {
 
@@ -58,6 +59,7 @@ int main(int argc, char** argv) {
   // A file beyond `ulimit -f` is an error of write(), which then takes the file away, and not the end of the program.
   std::signal(SIGXFSZ, SIG_IGN);
   occupy_closed_streams();
+  hadal::cli::report_vanished_files();
   CLI::App app("Runs DeepSeek-V4-generation language models on the machine you have.", "hadal");
   hadal::cli::Action action;
   hadal::cli::declare_commands(app, action);
