@@ -44,12 +44,10 @@ void print_table(const BenchReport& report, const Style& style) {
                format_bytes(row.peak_rss_bytes), format_bytes(row.plan_bytes));
   }
   fmt::print("\n");
-  int threads = 0;
+  fmt::print("limits, measured between the steps of each row:\n");
   for (const BenchRow& row : report.rows) {
-    if (row.threads == threads) continue;
-    threads = row.threads;
-    fmt::print("limits, {} thread{}: memory {:.2f} GB/s, arithmetic {:.1f} GFLOP/s, measured in this run\n", threads,
-               threads == 1 ? "" : "s", row.limit_bytes_per_s / kGiga, row.peak_flops / kGiga);
+    fmt::print("  {:<18} memory {:.2f} GB/s, arithmetic {:.1f} GFLOP/s\n", label(row), row.limit_bytes_per_s() / kGiga,
+               row.peak_flops() / kGiga);
   }
   if (report.is_warm) {
     fmt::print("load: {} to touch every weight once, not part of any row\n", format_seconds(report.load_s));

@@ -56,7 +56,11 @@ class ExpertCounter final : public EngineObserver {
 // Runs rows on one engine.
 class Runner {
  public:
-  Runner(Engine& engine, const BenchHooks& hooks) : engine_(engine), hooks_(hooks) {}
+  Runner(Engine& engine, const BenchHooks& hooks)
+      : engine_(engine),
+        hooks_(hooks),
+        probe_(engine.device(), engine.options().mode == NumericMode::kFast ? LimitProbe::Arithmetic::kBf16
+                                                                            : LimitProbe::Arithmetic::kF32) {}
 
   // Makes the sequence that rows of this depth continue, forked for each; depths ascend, and depth 0 needs none.
   Result<void> go_to(int64_t depth) {
@@ -101,8 +105,10 @@ class Runner {
     HADAL_TRY(run(row, ignoring, [&](const StepShape&) {
       if (!is_peak_reset) seen_bytes = std::max(seen_bytes, resident_bytes());
     }));
-    row.seconds.push_back(seconds_);
-    row.peak_rss_bytes = std::max(row.peak_rss_bytes, is_peak_reset ? peak_resident_bytes() : seen_bytes);
+    const LimitProbe::Limits limits = probe_.take();
+    row.rounds.push_back({seconds_, limits.bytes_per_s, limits.flops});
+    const uint64_t resident = is_peak_reset ? peak_resident_bytes() : seen_bytes;
+    row.peak_rss_bytes = std::max(row.peak_rss_bytes, resident - std::min(resident, probe_.resident_bytes()));
     return {};
   }
 
@@ -136,6 +142,9 @@ class Runner {
   template <class OnStep>
   Result<void> step(const std::vector<SequenceId>& ids, EngineObserver& observer, const OnStep& on_step) {
     const int64_t position = engine_.length(ids.back());
+    // A prompt has few steps, and long ones: more passes before each.
+    const int passes = engine_.pending(ids.back()) > 1 ? 16 : 1;
+    for (int i = 0; i < passes; ++i) probe_.pass();
     const double begin_s = hooks_.now_s();
     HADAL_ASSIGN(const bool worked, engine_.step(observer));
     seconds_ += hooks_.now_s() - begin_s;
@@ -149,6 +158,7 @@ class Runner {
 
   Engine& engine_;
   const BenchHooks& hooks_;
+  LimitProbe probe_;
   std::optional<SequenceId> base_;
   double seconds_ = 0;
 };
@@ -179,7 +189,7 @@ int64_t largest(const std::vector<int64_t>& values, int64_t at_least) {
 
 std::vector<BenchRow> rows_at(const BenchOptions& options, int64_t depth, int threads, uint64_t plan_bytes) {
   std::vector<BenchRow> rows;
-  const BenchRow row{.depth = depth, .threads = threads, .seconds = {}, .plan_bytes = plan_bytes};
+  const BenchRow row{.depth = depth, .threads = threads, .rounds = {}, .plan_bytes = plan_bytes};
   for (const int64_t tokens : options.prefill_tokens) {
     rows.push_back(row);
     rows.back().phase = BenchRow::Phase::kPrefill;
@@ -194,17 +204,6 @@ std::vector<BenchRow> rows_at(const BenchOptions& options, int64_t depth, int th
   }
   return rows;
 }
-
-// What the machine could do, the best of all rounds of one thread count.
-struct Limits {
-  double bytes_per_s = 0;
-  double flops = 0;
-
-  void measure(CpuDevice& cpu, NumericMode mode) {
-    bytes_per_s = std::max(bytes_per_s, measure_read_bandwidth(cpu));
-    flops = std::max(flops, mode == NumericMode::kFast ? measure_bf16_flops(cpu) : measure_f32_flops(cpu));
-  }
-};
 
 // Reads one byte of every page of the weights, so that no timed step waits for the file system.
 void touch_weights(Engine& engine) {
@@ -241,9 +240,7 @@ Result<void> bench_threads(const std::shared_ptr<const LoadedModel>& model, cons
     if (report.is_warm) touch_weights(engine);
     report.load_s = hooks.now_s() - begin_s;
   }
-  const size_t first_row = report.rows.size();
   Runner runner(engine, hooks);
-  Limits limits;
   std::vector<int64_t> depths = options.depths;
   std::sort(depths.begin(), depths.end());
   for (const int64_t depth : depths) {
@@ -258,7 +255,6 @@ Result<void> bench_threads(const std::shared_ptr<const LoadedModel>& model, cons
       HADAL_TRY(runner.count(row));
     }
     for (int64_t round = 0; round < options.repeat; ++round) {
-      limits.measure(engine.device(), engine.options().mode);
       for (BenchRow& row : rows) {
         say();
         HADAL_TRY(runner.time(row));
@@ -266,21 +262,20 @@ Result<void> bench_threads(const std::shared_ptr<const LoadedModel>& model, cons
     }
     report.rows.insert(report.rows.end(), rows.begin(), rows.end());
   }
-  for (size_t i = first_row; i < report.rows.size(); ++i) {
-    report.rows[i].limit_bytes_per_s = limits.bytes_per_s;
-    report.rows[i].peak_flops = limits.flops;
-  }
   return {};
+}
+
+bool is_faster(const BenchRow::Round& a, const BenchRow::Round& b) {
+  return a.seconds < b.seconds;
 }
 
 }  // namespace
 
-double BenchRow::seconds_median() const {
-  if (seconds.empty()) return 0;
-  std::vector<double> sorted = seconds;
-  std::sort(sorted.begin(), sorted.end());
-  const size_t middle = sorted.size() / 2;
-  return sorted.size() % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+BenchRow::Round BenchRow::median_round() const {
+  if (rounds.empty()) return {};
+  std::vector<Round> sorted = rounds;
+  std::sort(sorted.begin(), sorted.end(), is_faster);
+  return sorted[sorted.size() / 2];
 }
 
 std::string_view phase_name(BenchRow::Phase phase) {
@@ -308,16 +303,17 @@ json::Value bench_to_json(const BenchReport& report) {
     r.set("tokens_per_s", json::Value::number(row.tokens_per_s()));
     r.set("bytes_per_token", json::Value::number(row.bytes_per_token));
     r.set("read_gbps", json::Value::number(row.read_bytes_per_s() / kGiga));
-    r.set("limit_gbps", json::Value::number(row.limit_bytes_per_s / kGiga));
+    r.set("limit_gbps", json::Value::number(row.limit_bytes_per_s() / kGiga));
     r.set("share_of_limit", json::Value::number(row.share_of_limit()));
     r.set("peak_rss_bytes", json::Value::number(static_cast<int64_t>(row.peak_rss_bytes)));
     r.set("plan_bytes", json::Value::number(static_cast<int64_t>(row.plan_bytes)));
     r.set("flops_per_token", json::Value::number(row.flops_per_token));
-    r.set("peak_gflops", json::Value::number(row.peak_flops / kGiga));
+    r.set("peak_gflops", json::Value::number(row.peak_flops() / kGiga));
     r.set("share_of_peak", json::Value::number(row.share_of_peak()));
     r.set("experts_per_step", json::Value::number(row.experts_per_step));
-    r.set("seconds_fastest", json::Value::number(*std::min_element(row.seconds.begin(), row.seconds.end())));
-    r.set("seconds_slowest", json::Value::number(*std::max_element(row.seconds.begin(), row.seconds.end())));
+    const auto [fastest, slowest] = std::minmax_element(row.rounds.begin(), row.rounds.end(), is_faster);
+    r.set("seconds_fastest", json::Value::number(fastest->seconds));
+    r.set("seconds_slowest", json::Value::number(slowest->seconds));
     r.set("load_seconds", json::Value::number(report.load_s));
     list.push(std::move(r));
   }

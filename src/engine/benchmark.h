@@ -1,7 +1,8 @@
 // How fast a model runs on this machine, as shares of limits that are measured in the same run.
 //
 // For every thread count, depth, length and batch one row. The rows of one depth take turns, round by round, so that a
-// machine that is slow for a while is slow for all of them; a row's figure is the median of its rounds. Tokens are
+// machine that is slow for a while is slow for all of them, and the limits are measured before every step. A row's
+// figures are those of its median round. Tokens are
 // pseudo-random, a function of sequence and position, so hash routing and experts vary as in text. Every row is run
 // once untimed: that counts the experts which its steps choose, and hence the bytes that they must read.
 #pragma once
@@ -41,20 +42,26 @@ struct BenchRow {
   int64_t batch = 1;
   int threads = 1;
 
-  std::vector<double> seconds;  // per round
-  double bytes_per_token = 0;   // that must be read, see plan/step_cost.h
+  struct Round {
+    double seconds = 0;
+    double limit_bytes_per_s = 0;  // reading from memory with these threads, the mean over passes before every step
+    double peak_flops = 0;         // of the mode's arithmetic, likewise
+  };
+  std::vector<Round> rounds;
+  double bytes_per_token = 0;  // that must be read, see plan/step_cost.h
   double flops_per_token = 0;
-  double experts_per_step = 0;   // different (layer, expert) pairs
-  double limit_bytes_per_s = 0;  // reading from memory with these threads, measured between the rounds
-  double peak_flops = 0;         // of the mode's arithmetic, likewise
+  double experts_per_step = 0;  // different (layer, expert) pairs
   uint64_t peak_rss_bytes = 0;
   uint64_t plan_bytes = 0;
 
-  double seconds_median() const;
-  double tokens_per_s() const { return static_cast<double>(tokens * batch) / seconds_median(); }
+  // By seconds; of an even number the slower one of the two in the middle.
+  Round median_round() const;
+  double tokens_per_s() const { return static_cast<double>(tokens * batch) / median_round().seconds; }
   double read_bytes_per_s() const { return bytes_per_token * tokens_per_s(); }
-  double share_of_limit() const { return limit_bytes_per_s > 0 ? read_bytes_per_s() / limit_bytes_per_s : 0; }
-  double share_of_peak() const { return peak_flops > 0 ? flops_per_token * tokens_per_s() / peak_flops : 0; }
+  double limit_bytes_per_s() const { return median_round().limit_bytes_per_s; }
+  double peak_flops() const { return median_round().peak_flops; }
+  double share_of_limit() const { return limit_bytes_per_s() > 0 ? read_bytes_per_s() / limit_bytes_per_s() : 0; }
+  double share_of_peak() const { return peak_flops() > 0 ? flops_per_token * tokens_per_s() / peak_flops() : 0; }
 };
 
 struct BenchReport {

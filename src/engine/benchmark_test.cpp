@@ -62,8 +62,8 @@ TEST(BenchmarkSlow, there_is_a_row_for_every_length_depth_batch_and_thread_count
 TEST(BenchmarkSlow, only_steps_are_timed) {
   const BenchReport report = run_small(small_options());
   ASSERT_EQ(report.rows.size(), 2u);
-  EXPECT_DOUBLE_EQ(report.rows[0].seconds_median(), 1) << "a prompt of one step";
-  EXPECT_DOUBLE_EQ(report.rows[1].seconds_median(), 3) << "three decoded tokens";
+  EXPECT_DOUBLE_EQ(report.rows[0].median_round().seconds, 1) << "a prompt of one step";
+  EXPECT_DOUBLE_EQ(report.rows[1].median_round().seconds, 3) << "three decoded tokens";
   EXPECT_DOUBLE_EQ(report.rows[0].tokens_per_s(), 8);
   EXPECT_DOUBLE_EQ(report.rows[1].tokens_per_s(), 1);
 }
@@ -85,10 +85,10 @@ TEST(BenchmarkSlow, a_batch_reads_fewer_bytes_per_token_and_more_per_step) {
 TEST(BenchmarkSlow, shares_are_rates_over_the_limits_of_the_run) {
   const BenchReport report = run_small(small_options());
   for (const BenchRow& row : report.rows) {
-    EXPECT_GT(row.limit_bytes_per_s, 0);
-    EXPECT_GT(row.peak_flops, 0);
-    EXPECT_DOUBLE_EQ(row.share_of_limit(), row.bytes_per_token * row.tokens_per_s() / row.limit_bytes_per_s);
-    EXPECT_DOUBLE_EQ(row.share_of_peak(), row.flops_per_token * row.tokens_per_s() / row.peak_flops);
+    EXPECT_GT(row.limit_bytes_per_s(), 0);
+    EXPECT_GT(row.peak_flops(), 0);
+    EXPECT_DOUBLE_EQ(row.share_of_limit(), row.bytes_per_token * row.tokens_per_s() / row.limit_bytes_per_s());
+    EXPECT_DOUBLE_EQ(row.share_of_peak(), row.flops_per_token * row.tokens_per_s() / row.peak_flops());
     EXPECT_GT(row.peak_rss_bytes, 0u);
     EXPECT_GT(row.plan_bytes, 0u);
   }
@@ -106,10 +106,12 @@ TEST(BenchmarkSlow, programs_get_a_list_with_the_documented_keys) {
 
 TEST(Benchmark, the_median_of_rounds_is_a_rows_time) {
   BenchRow row;
-  row.seconds = {5, 1, 3};
-  EXPECT_EQ(row.seconds_median(), 3);
-  row.seconds = {4, 1};
-  EXPECT_EQ(row.seconds_median(), 2.5);
+  row.rounds = {{5, 50, 500}, {1, 10, 100}, {3, 30, 300}};
+  EXPECT_EQ(row.median_round().seconds, 3);
+  EXPECT_EQ(row.limit_bytes_per_s(), 30) << "limits of the same round";
+  EXPECT_EQ(row.peak_flops(), 300);
+  row.rounds = {{4, 40, 400}, {1, 10, 100}};
+  EXPECT_EQ(row.median_round().seconds, 4);
 }
 
 TEST(Benchmark, numbers_out_of_range_are_refused_by_name) {

@@ -48,7 +48,8 @@ TEST(Needle, a_haystack_has_the_length_that_was_asked_for) {
 
 TEST(Needle, documents_of_a_filler_become_paragraphs) {
   const Engine engine = make_engine("models/v4-tiny");
-  EXPECT_THAT(haystack(*engine.model().tokenizer, std::string_view("one\0two", 7), 3), HasSubstr("one\n\n"));
+  const std::string_view two_documents("one\0two", 7);
+  EXPECT_THAT(haystack(*engine.model().tokenizer, two_documents, 3), HasSubstr("one\n\n"));
 }
 
 TEST(Needle, code_words_differ_from_try_to_try_and_are_the_same_again) {

@@ -83,11 +83,10 @@ Result<void> ForwardPass::Impl::feed_forward(size_t layer, const LayerDescriptio
     }
   }
 
-  // One packing serves routed and shared experts; floats when either kind is stored as F32.
-  const ops::ActivationRounding routed = rounding_for(layer_weights.experts.front().w1);
-  const ops::ActivationRounding shared = rounding_for(layer_weights.shared.w1);
-  const ops::ActivationRounding rounding = routed == shared ? routed : ops::ActivationRounding::kNone;
-  ops::moe(device, {.x = x.rounded(rounding),
+  const ops::ActivationRounding routed_rounding = rounding_for(layer_weights.experts.front().w1);
+  const ops::ActivationRounding shared_rounding = rounding_for(layer_weights.shared.w1);
+  ops::moe(device, {.x = x.rounded(routed_rounding),
+                    .shared_x = x.rounded(shared_rounding),
                     .experts = workspace.experts,
                     .weights = workspace.expert_weights,
                     .routed = layer_weights.experts,
@@ -97,7 +96,8 @@ Result<void> ForwardPass::Impl::feed_forward(size_t layer, const LayerDescriptio
                     .C = d.hidden,
                     .I = d.moe_inter_dim,
                     .swiglu_limit = static_cast<float>(d.swiglu_limit),
-                    .hidden_rounding = rounding,
+                    .hidden_rounding = routed_rounding,
+                    .shared_hidden_rounding = shared_rounding,
                     .y = workspace.sublayer_out,
                     .scratch = workspace.moe_scratch});
   return {};

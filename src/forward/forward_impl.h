@@ -23,7 +23,7 @@ class Activations {
   const Workspace& workspace_;
   const float* x_;
   int64_t T_, K_, groups_;
-  ops::PackedRows packed_[3];
+  ops::PackedRows packed_[4];
 };
 
 struct ForwardPass::Impl {

@@ -84,6 +84,9 @@ const ops::PackedRows& Activations::rounded(ops::ActivationRounding rounding) {
     case ops::ActivationRounding::kE4m3:
       packed.data = workspace_.packed_e4m3;
       break;
+    case ops::ActivationRounding::kInt8:
+      packed.data = workspace_.packed_int8;
+      break;
   }
   ops::pack_rows(device_, {.x = x_, .x_stride = groups_ * K_, .rounding = rounding, .out = packed});
   return packed;
@@ -157,6 +160,7 @@ ops::ActivationRounding ForwardPass::Impl::rounding_for(const Weight& weight) co
     case NumericMode::kPublished:
       return is_quantized ? ops::ActivationRounding::kE4m3 : ops::ActivationRounding::kNone;
     case NumericMode::kFast:
+      if (weight.dtype == DType::kF4E2M1) return ops::ActivationRounding::kInt8;
       return weight.dtype == DType::kF32 ? ops::ActivationRounding::kNone : ops::ActivationRounding::kBf16;
   }
   return ops::ActivationRounding::kNone;

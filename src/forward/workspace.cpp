@@ -93,6 +93,7 @@ uint64_t lay_out_workspace(const ModelDescription& d, const ForwardOptions& opti
   bump.take(w.packed_none, is_fast && all_aligned ? 0 : T * width * 4);
   bump.take(w.packed_bf16, is_fast ? T * width * 2 : 0);
   bump.take(w.packed_e4m3, options.mode == NumericMode::kPublished ? T * width * 4 : 0);
+  bump.take(w.packed_int8, is_fast ? ops::packed_rows_bytes(T, 1, C, ops::RowFormat::kInt8) : 0);
 
   const uint64_t sublayer = bump.mark();
   bump.take(w.q_latent, T * d.q_lora_rank);

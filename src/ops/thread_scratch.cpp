@@ -1,6 +1,7 @@
 #include "ops/thread_scratch.h"
 
 #include <array>
+#include <memory>
 #include <vector>
 
 namespace hadal::ops {
@@ -8,11 +9,14 @@ namespace hadal::ops {
 std::byte* thread_scratch(ScratchUse use, size_t bytes) {
   thread_local std::array<std::vector<std::byte>, 2> memory;
   std::vector<std::byte>& block = memory[static_cast<size_t>(use)];
-  if (block.size() < bytes) {
+  constexpr size_t kLine = 64;
+  if (block.size() < bytes + kLine) {
     block.clear();
-    block.resize(bytes);
+    block.resize(bytes + kLine);
   }
-  return block.data();
+  void* aligned = block.data();
+  size_t space = block.size();
+  return static_cast<std::byte*>(std::align(kLine, bytes, aligned, space));
 }
 
 }  // namespace hadal::ops

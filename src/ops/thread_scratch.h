@@ -10,7 +10,7 @@ namespace hadal::ops {
 
 enum class ScratchUse { kPanel, kTokens };
 
-// At least `bytes` bytes, valid until the thread asks for the same use again.
+// At least `bytes` bytes, aligned to a cache line (64), valid until the thread asks for the same use again.
 std::byte* thread_scratch(ScratchUse use, size_t bytes);
 
 }  // namespace hadal::ops

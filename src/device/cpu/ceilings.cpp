@@ -4,8 +4,8 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <utility>
 
-#include "device/buffer.h"
 #include "device/cpu/ceilings_loops.h"
 
 namespace hadal {
@@ -63,23 +63,51 @@ double seconds_of(const auto& work) {
 // Results land here, so that no loop is without a use.
 std::atomic<uint64_t> sink_of_results{0};
 
-double measure_flops(CpuDevice& cpu, float (*loop)(int64_t n_rounds), int64_t flops_per_round) {
-  const auto pass = [&](int64_t n_rounds) {
-    return seconds_of([&] {
-      cpu.pool().run(cpu.pool().size(), [&](int64_t) {
-        sink_of_results.fetch_add(static_cast<uint64_t>(loop(n_rounds) > 0), std::memory_order_relaxed);
-      });
+// Seconds of n rounds of a loop on every thread.
+double compute_seconds(CpuDevice& cpu, float (*loop)(int64_t n_rounds), int64_t n_rounds) {
+  return seconds_of([&] {
+    cpu.pool().run(cpu.pool().size(), [&](int64_t) {
+      sink_of_results.fetch_add(static_cast<uint64_t>(loop(n_rounds) > 0), std::memory_order_relaxed);
     });
-  };
-  // Doubles the rounds until one pass is long enough; those passes also wake the cores up.
+  });
+}
+
+// Doubles the rounds until one pass is long enough; those passes also wake the cores up.
+int64_t rounds_of_a_pass(CpuDevice& cpu, float (*loop)(int64_t n_rounds)) {
   int64_t n_rounds = 1 << 12;
-  while (pass(n_rounds) < kComputePassSeconds) n_rounds *= 2;
+  while (compute_seconds(cpu, loop, n_rounds) < kComputePassSeconds) n_rounds *= 2;
+  return n_rounds;
+}
+
+double measure_flops(CpuDevice& cpu, float (*loop)(int64_t n_rounds), int64_t flops_per_round) {
+  const int64_t n_rounds = rounds_of_a_pass(cpu, loop);
   double best = 0;
   for (int i = 0; i < kComputePasses; ++i) {
     const double flops = static_cast<double>(n_rounds * flops_per_round) * cpu.pool().size();
-    best = std::max(best, flops / pass(n_rounds));
+    best = std::max(best, flops / compute_seconds(cpu, loop, n_rounds));
   }
   return best;
+}
+
+// The buffer that read passes go over; empty when the system has no memory for it.
+Buffer read_buffer(CpuDevice& cpu) {
+  Result<Buffer> buffer = Buffer::allocate(kReadBufferBytes);
+  if (!buffer.ok()) return {};
+  std::byte* data = buffer->data();
+  // Touched by the threads that will read, and not with zeros: untouched pages share one page of zeros.
+  cpu.pool().run(kReadBufferBytes / kReadTaskBytes,
+                 [&](int64_t i) { std::fill_n(data + i * kReadTaskBytes, kReadTaskBytes, std::byte{1}); });
+  return std::move(*buffer);
+}
+
+// Seconds of the i-th pass over the buffer.
+double read_seconds(CpuDevice& cpu, const CeilingLoops& loops, const Buffer& buffer, int64_t i) {
+  const std::byte* begin = buffer.data() + i * kReadPassBytes % kReadBufferBytes;
+  return seconds_of([&] {
+    cpu.pool().run(kReadPassBytes / kReadTaskBytes, [&](int64_t task) {
+      sink_of_results.fetch_add(loops.read(begin + task * kReadTaskBytes, kReadTaskBytes), std::memory_order_relaxed);
+    });
+  });
 }
 
 }  // namespace
@@ -94,23 +122,13 @@ const CeilingLoops kCeilingLoopsPortable = {
 };
 
 double measure_read_bandwidth(CpuDevice& cpu) {
-  const Result<Buffer> buffer = Buffer::allocate(kReadBufferBytes);
-  if (!buffer.ok()) return 0;
-  std::byte* data = buffer->data();
-  constexpr int64_t kTasks = kReadBufferBytes / kReadTaskBytes;
-  // Touched by the threads that will read, and not with zeros: untouched pages share one page of zeros.
-  cpu.pool().run(kTasks, [&](int64_t i) { std::fill_n(data + i * kReadTaskBytes, kReadTaskBytes, std::byte{1}); });
+  const Buffer buffer = read_buffer(cpu);
+  if (buffer.bytes() == 0) return 0;
   const CeilingLoops& loops = loops_for(cpu.level());
   double best = 0;
   constexpr int64_t kPasses = kReadRounds * (kReadBufferBytes / kReadPassBytes);
   for (int64_t i = 0; i < kPasses; ++i) {
-    const std::byte* begin = data + i * kReadPassBytes % kReadBufferBytes;
-    const double seconds = seconds_of([&] {
-      cpu.pool().run(kReadPassBytes / kReadTaskBytes, [&](int64_t task) {
-        sink_of_results.fetch_add(loops.read(begin + task * kReadTaskBytes, kReadTaskBytes), std::memory_order_relaxed);
-      });
-    });
-    best = std::max(best, static_cast<double>(kReadPassBytes) / seconds);
+    best = std::max(best, static_cast<double>(kReadPassBytes) / read_seconds(cpu, loops, buffer, i));
   }
   return best;
 }
@@ -123,6 +141,32 @@ double measure_f32_flops(CpuDevice& cpu) {
 double measure_bf16_flops(CpuDevice& cpu) {
   const CeilingLoops& loops = loops_for(cpu.level());
   return measure_flops(cpu, loops.bf16, loops.bf16_flops_per_round);
+}
+
+LimitProbe::LimitProbe(CpuDevice& cpu, Arithmetic arithmetic)
+    : cpu_(cpu),
+      loops_(loops_for(cpu.level())),
+      loop_(arithmetic == Arithmetic::kBf16 ? loops_.bf16 : loops_.f32),
+      flops_per_round_(arithmetic == Arithmetic::kBf16 ? loops_.bf16_flops_per_round : loops_.f32_flops_per_round),
+      buffer_(read_buffer(cpu)),
+      n_rounds_(rounds_of_a_pass(cpu, loop_)) {}
+
+void LimitProbe::pass() {
+  if (buffer_.bytes() > 0) read_s_ += read_seconds(cpu_, loops_, buffer_, n_passes_);
+  compute_s_ += compute_seconds(cpu_, loop_, n_rounds_);
+  ++n_passes_;
+}
+
+LimitProbe::Limits LimitProbe::take() {
+  const auto n = static_cast<double>(std::exchange(n_passes_, 0));
+  const double read_s = std::exchange(read_s_, 0);
+  const double compute_s = std::exchange(compute_s_, 0);
+  Limits limits;
+  if (read_s > 0) limits.bytes_per_s = n * static_cast<double>(kReadPassBytes) / read_s;
+  if (compute_s > 0) {
+    limits.flops = n * static_cast<double>(n_rounds_ * flops_per_round_) * cpu_.pool().size() / compute_s;
+  }
+  return limits;
 }
 
 }  // namespace hadal

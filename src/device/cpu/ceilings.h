@@ -5,9 +5,12 @@
 // of the device and the widest instructions of its level, and gives the best of several passes.
 #pragma once
 
+#include "device/buffer.h"
 #include "device/device.h"
 
 namespace hadal {
+
+struct CeilingLoops;
 
 // Bytes a second read in order from memory: sums over a buffer of 1 GiB, which no cache holds. 0 when the system has no
 // memory for the buffer.
@@ -19,5 +22,37 @@ double measure_f32_flops(CpuDevice& cpu);
 // The same for BF16 pairs accumulated in F32. On a level without such instructions it is the F32 figure: BF16 numbers
 // are widened there.
 double measure_bf16_flops(CpuDevice& cpu);
+
+// The same limits a few milliseconds at a time, between the steps of what is measured against them: a virtual machine
+// whose processors are moved about has half its bandwidth from one second to the next.
+class LimitProbe {
+ public:
+  enum class Arithmetic { kF32, kBf16 };
+  struct Limits {
+    double bytes_per_s = 0;  // 0 when the system has no memory for the buffer
+    double flops = 0;
+  };
+
+  // Allocates and fills 1 GiB. The device must outlive the probe.
+  LimitProbe(CpuDevice& cpu, Arithmetic arithmetic);
+
+  // One pass of each kind: 128 MiB and 2 ms.
+  void pass();
+  // Means over the passes since the last call.
+  Limits take();
+  // What the probe adds to the memory of the process.
+  uint64_t resident_bytes() const { return buffer_.bytes(); }
+
+ private:
+  CpuDevice& cpu_;
+  const CeilingLoops& loops_;
+  float (*loop_)(int64_t n_rounds);
+  int64_t flops_per_round_;
+  Buffer buffer_;
+  int64_t n_rounds_;  // of the arithmetic loop, in a pass
+  int64_t n_passes_ = 0;
+  double read_s_ = 0;
+  double compute_s_ = 0;
+};
 
 }  // namespace hadal

@@ -41,5 +41,18 @@ TEST(Ceilings, measured_limits_are_positive) {
   EXPECT_GT(measure_bf16_flops(cpu), 0.0);
 }
 
+TEST(Ceilings, a_probe_gives_the_means_of_its_passes_once) {
+  CpuDevice cpu({.n_threads = 1});
+  LimitProbe probe(cpu, LimitProbe::Arithmetic::kBf16);
+  EXPECT_EQ(probe.take().flops, 0.0) << "no pass yet";
+  probe.pass();
+  probe.pass();
+  const LimitProbe::Limits limits = probe.take();
+  EXPECT_GT(limits.bytes_per_s, 0.0);
+  EXPECT_GT(limits.flops, 0.0);
+  EXPECT_GT(probe.resident_bytes(), 0u);
+  EXPECT_EQ(probe.take().bytes_per_s, 0.0) << "taken";
+}
+
 }  // namespace
 }  // namespace hadal

@@ -22,9 +22,9 @@ struct Bf16Dot {
   static __m512 add64(__m512 acc, const Words64& w, const Number* x) {
     return add(add(acc, w.low, load(x)), w.high, load(x + 32));
   }
-  static void store64(const Words64& w, Number* out) {
+  static void store64(const Words64& w, Number* out, int64_t step_stride) {
     _mm512_storeu_si512(out, w.low);
-    _mm512_storeu_si512(out + 32, w.high);
+    _mm512_storeu_si512(out + step_stride, w.high);
   }
   // x * 2^e; exact unless it leaves the range of BF16.
   static void scale16(const Number* x, float scale, Number* out) {
@@ -46,29 +46,27 @@ struct F32Dot {
     unrolled<4>([&](auto i) HADAL_INLINE { acc = add(acc, w.v[i], load(x + 16 * i)); });
     return acc;
   }
-  static void store64(const Floats64& w, Number* out) {
-    unrolled<4>([&](auto i) HADAL_INLINE { _mm512_storeu_ps(out + 16 * i, w.v[i]); });
+  static void store64(const Floats64& w, Number* out, int64_t step_stride) {
+    unrolled<4>([&](auto i) HADAL_INLINE { _mm512_storeu_ps(out + i * step_stride, w.v[i]); });
   }
   static void scale16(const Number* x, float scale, Number* out) {
     _mm512_storeu_ps(out, _mm512_mul_ps(_mm512_loadu_ps(x), _mm512_set1_ps(scale)));
   }
 };
 
-// How far ahead of the multiplication weights are fetched, in bytes of each of the four rows: 4 x 2 KiB in flight cover
-// 100 ns at 40 GB/s twice, and leave the 32 KiB of L1 to the activations.
-constexpr int64_t kFetchAhead = 2048;
+// How far ahead of the multiplication weights are fetched into L2, in bytes at least: the time that memory takes at
+// 40 GB/s, twice. Hardware prefetchers alone stop at page borders, and a row is about a page.
+constexpr int64_t kFetchAhead = 8192;
 
-// y[r] = sum_k w[row0 + r][k] x[k] for n rows. Four rows side by side hide the latency of the chains. Weights are
-// fetched ahead by hand, at the end of a row those of the row four below, because hardware prefetchers stop at page
-// borders and a row is about a page.
+// y[r] = sum_k w[row0 + r][k] x[k] for n rows. Four rows side by side hide the latency of the chains; what is fetched
+// for them are the same places of four rows further on.
 template <class Dot, class Row>
 void rows_times_token(const Weight& w, int64_t row0, int64_t n, const typename Dot::Number* x, float* y) {
   constexpr int kRows = 4;
   const int64_t K = w.cols;
   const int64_t K_full = K / 64 * 64;
-  const int64_t row_bytes = w.row_bytes();
-  // Numbers of a row whose fetch stays inside it.
-  const int64_t k_inside = row_bytes > kFetchAhead ? (K - kFetchAhead * K / row_bytes) / 64 * 64 : 0;
+  const int64_t group_bytes = kRows * w.row_bytes();
+  const int64_t ahead = (kFetchAhead + group_bytes - 1) / group_bytes * group_bytes;
   int64_t r = 0;
   for (; r + kRows <= n; r += kRows) {
     const Row row_0 = Row::at(w, row0 + r);
@@ -79,20 +77,16 @@ void rows_times_token(const Weight& w, int64_t row0, int64_t n, const typename D
     __m512 acc_1 = acc_0;
     __m512 acc_2 = acc_0;
     __m512 acc_3 = acc_0;
-    const auto multiply = [&](int64_t begin, int64_t end, int64_t ahead) HADAL_INLINE {
-      for (int64_t k = begin; k < end; k += 64) {
-        row_0.fetch(k, ahead);
-        row_1.fetch(k, ahead);
-        row_2.fetch(k, ahead);
-        row_3.fetch(k, ahead);
-        acc_0 = Dot::add64(acc_0, row_0.load(k), x + k);
-        acc_1 = Dot::add64(acc_1, row_1.load(k), x + k);
-        acc_2 = Dot::add64(acc_2, row_2.load(k), x + k);
-        acc_3 = Dot::add64(acc_3, row_3.load(k), x + k);
-      }
-    };
-    multiply(0, k_inside, kFetchAhead);
-    multiply(k_inside, K_full, kFetchAhead + (kRows - 1) * row_bytes);
+    for (int64_t k = 0; k < K_full; k += 64) {
+      row_0.fetch(k, ahead);
+      row_1.fetch(k, ahead);
+      row_2.fetch(k, ahead);
+      row_3.fetch(k, ahead);
+      acc_0 = Dot::add64(acc_0, row_0.load(k), x + k);
+      acc_1 = Dot::add64(acc_1, row_1.load(k), x + k);
+      acc_2 = Dot::add64(acc_2, row_2.load(k), x + k);
+      acc_3 = Dot::add64(acc_3, row_3.load(k), x + k);
+    }
     if (K_full < K) {
       acc_0 = Dot::add64(acc_0, row_0.load_tail(K_full, K - K_full), x + K_full);
       acc_1 = Dot::add64(acc_1, row_1.load_tail(K_full, K - K_full), x + K_full);
@@ -113,77 +107,93 @@ void rows_times_token(const Weight& w, int64_t row0, int64_t n, const typename D
   }
 }
 
-// One stored row as numbers of the product's type, zeros behind its end.
+// Rows and tokens of a product with several tokens lie side by side, a step of each in turn: [k / kStep][rows][kStep].
+// Side by side, because rows that follow each other at a distance of 4 or 8 KiB would share one set of the L1 cache.
+template <class Number>
+struct Interleaved {
+  const Number* at;
+  int64_t row_stride;
+  int64_t step_stride;
+};
+
+// One stored row as numbers of the product's type, zeros behind its end; steps lie step_stride numbers apart.
 template <class Dot, class Row>
-void widen_row(const Row& row, int64_t K, typename Dot::Number* out) {
+void widen_row(const Row& row, int64_t K, typename Dot::Number* out, int64_t step_stride) {
   const int64_t K_full = K / 64 * 64;
-  for (int64_t k = 0; k < K_full; k += 64) Dot::store64(row.load(k), out + k);
-  if (K_full < K) Dot::store64(row.load_tail(K_full, K - K_full), out + K_full);
+  const int64_t stride = step_stride / Dot::kStep;
+  for (int64_t k = 0; k < K_full; k += 64) Dot::store64(row.load(k), out + k * stride, step_stride);
+  if (K_full < K) Dot::store64(row.load_tail(K_full, K - K_full), out + K_full * stride, step_stride);
 }
 
 // acc[t][r] += w[r] . x[t] over n numbers. TT x RR accumulators: 6 x 4 = 24 of 32 registers, 4 weights, 1 activation.
 template <class Dot, int TT, int RR>
-void tile(const typename Dot::Number* x, int64_t x_stride, const typename Dot::Number* w, int64_t w_stride, int64_t n,
+void tile(const Interleaved<typename Dot::Number>& x, const Interleaved<typename Dot::Number>& w, int64_t n,
           __m512* acc, int64_t acc_stride) {
   __m512 a[TT][RR];
   unrolled<TT>([&](auto t)
                    HADAL_INLINE { unrolled<RR>([&](auto r) HADAL_INLINE { a[t][r] = acc[t * acc_stride + r]; }); });
+  const typename Dot::Number* x_at = x.at;
+  const typename Dot::Number* w_at = w.at;
   for (int64_t k = 0; k < n; k += Dot::kStep) {
     typename Dot::Vector wv[RR];
-    unrolled<RR>([&](auto r) HADAL_INLINE { wv[r] = Dot::load(w + r * w_stride + k); });
+    unrolled<RR>([&](auto r) HADAL_INLINE { wv[r] = Dot::load(w_at + r * w.row_stride); });
     unrolled<TT>([&](auto t) HADAL_INLINE {
-      const typename Dot::Vector xv = Dot::load(x + t * x_stride + k);
+      const typename Dot::Vector xv = Dot::load(x_at + t * x.row_stride);
       unrolled<RR>([&](auto r) HADAL_INLINE { a[t][r] = Dot::add(a[t][r], wv[r], xv); });
     });
+    x_at += x.step_stride;
+    w_at += w.step_stride;
   }
   unrolled<TT>([&](auto t)
                    HADAL_INLINE { unrolled<RR>([&](auto r) HADAL_INLINE { acc[t * acc_stride + r] = a[t][r]; }); });
 }
 
 template <class Dot, int RR>
-void tile_of(int64_t tokens, const typename Dot::Number* x, int64_t x_stride, const typename Dot::Number* w,
-             int64_t w_stride, int64_t n, __m512* acc, int64_t acc_stride) {
+void tile_of(int64_t tokens, const Interleaved<typename Dot::Number>& x, const Interleaved<typename Dot::Number>& w,
+             int64_t n, __m512* acc, int64_t acc_stride) {
   switch (tokens) {
     case 1:
-      return tile<Dot, 1, RR>(x, x_stride, w, w_stride, n, acc, acc_stride);
+      return tile<Dot, 1, RR>(x, w, n, acc, acc_stride);
     case 2:
-      return tile<Dot, 2, RR>(x, x_stride, w, w_stride, n, acc, acc_stride);
+      return tile<Dot, 2, RR>(x, w, n, acc, acc_stride);
     case 3:
-      return tile<Dot, 3, RR>(x, x_stride, w, w_stride, n, acc, acc_stride);
+      return tile<Dot, 3, RR>(x, w, n, acc, acc_stride);
     case 4:
-      return tile<Dot, 4, RR>(x, x_stride, w, w_stride, n, acc, acc_stride);
+      return tile<Dot, 4, RR>(x, w, n, acc, acc_stride);
     case 5:
-      return tile<Dot, 5, RR>(x, x_stride, w, w_stride, n, acc, acc_stride);
+      return tile<Dot, 5, RR>(x, w, n, acc, acc_stride);
     default:
-      return tile<Dot, 6, RR>(x, x_stride, w, w_stride, n, acc, acc_stride);
+      return tile<Dot, 6, RR>(x, w, n, acc, acc_stride);
   }
 }
 
 constexpr int64_t kTileTokens = 6;
 constexpr int64_t kTileRows = 4;
+// Rows whose accumulators wait in memory while k goes on.
 constexpr int64_t kPanelRows = 16;
 // Numbers of k taken at once: 6 tokens x 1024 x 2 B = 12 KiB of activations stay in the 32 KiB of L1 while 16 rows
 // pass; the accumulators go to memory between (6 %).
 constexpr int64_t kTileK = 1024;
 
-// y[t][r] = panel[r] . x[t]; tokens <= 6, n <= 16 rows.
-template <class Dot>
-void panel_times_tokens(const typename Dot::Number* panel, int64_t panel_stride, int64_t n,
-                        const typename Dot::Number* x, int64_t x_stride, int64_t tokens, int64_t k_padded, float* y,
-                        int64_t y_stride) {
+// y[t][r] = w[r] . x[t]; tokens <= 6, n <= 16 rows. Row r of w lies at w_at(r): groups of four rows are interleaved.
+template <class Dot, class RowAt>
+void panel_times_tokens(const RowAt& w_at, int64_t n, const Interleaved<typename Dot::Number>& x, int64_t tokens,
+                        int64_t k_padded, float* y, int64_t y_stride) {
+  using Operand = Interleaved<typename Dot::Number>;
   __m512 acc[kTileTokens * kPanelRows];
   for (int64_t i = 0; i < kTileTokens * kPanelRows; ++i) acc[i] = _mm512_setzero_ps();
   for (int64_t k = 0; k < k_padded; k += kTileK) {
     const int64_t numbers = std::min(kTileK, k_padded - k);
+    const Operand x_k{x.at + k / Dot::kStep * x.step_stride, x.row_stride, x.step_stride};
+    const auto w_k = [&](int64_t r) {
+      const Operand w = w_at(r);
+      return Operand{w.at + k / Dot::kStep * w.step_stride, w.row_stride, w.step_stride};
+    };
     int64_t r = 0;
     for (; r + kTileRows <= n; r += kTileRows) {
-      tile_of<Dot, kTileRows>(tokens, x + k, x_stride, panel + r * panel_stride + k, panel_stride, numbers, acc + r,
-                              kPanelRows);
+      tile_of<Dot, kTileRows>(tokens, x_k, w_k(r), numbers, acc + r, kPanelRows);
     }
-    for (; r < n; ++r) {
-      tile_of<Dot, 1>(tokens, x + k, x_stride, panel + r * panel_stride + k, panel_stride, numbers, acc + r,
-                      kPanelRows);
-    }
+    for (; r < n; ++r) tile_of<Dot, 1>(tokens, x_k, w_k(r), numbers, acc + r, kPanelRows);
   }
   for (int64_t t = 0; t < tokens; ++t) {
     for (int64_t r = 0; r < n; ++r) y[t * y_stride + r] = sum_tree(acc[t * kPanelRows + r]);

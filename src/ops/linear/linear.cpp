@@ -1,6 +1,7 @@
 #include "ops/linear/linear.h"
 
 #include <algorithm>
+#include <bit>
 #include <numeric>
 #include <vector>
 
@@ -42,8 +43,13 @@ int64_t packed_rows_bytes(int64_t T, int64_t groups, int64_t K, RowFormat format
 }
 
 int64_t rows_per_task(const Weight& w, int64_t T, int n_threads) {
-  // One token: 32 rows of 4 KB are 128 KB, some microseconds of bandwidth; more tokens: a panel for L2.
-  int64_t rows = T == 1 ? 32 : kRowBlockMax;
+  // One token: some hundred KiB in a row, which prefetchers follow. More tokens: a panel for L2; tokens are scaled once
+  // for the rows of a task, so FP8 takes all rows of its scale blocks.
+  constexpr int64_t kStreamBytes = 512 << 10;
+  int64_t rows = w.dtype == DType::kF8E4M3 ? kRowBlockMax : kRowBlockMax / 2;
+  if (T == 1)
+    rows = std::clamp(static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(kStreamBytes / w.row_bytes() + 1))),
+                      int64_t{8}, kRowBlockMax);
   while (rows > 8 && w.rows / rows < 4 * n_threads) rows /= 2;
   return w.scale == nullptr || w.scale_rows == 1 ? rows : std::gcd(rows, int64_t{w.scale_rows});
 }
@@ -85,6 +91,8 @@ void linear(Device& device, const Linear& op) {
   HADAL_CHECK(op.w.cols == op.x.K && op.w.rows % op.x.groups == 0, "linear: [N, K], groups, K of x", op.w.rows,
               op.w.cols, op.x.groups, op.x.K);
   HADAL_CHECK(op.w.dtype != DType::kF4E2M1 || op.w.scale_cols == 32, "linear: FP4 scale block", op.w.scale_cols);
+  HADAL_CHECK(op.x.format != RowFormat::kInt8 || op.w.dtype == DType::kF4E2M1,
+              "linear: 8-bit activations meet FP4 only", dtype_name(op.w.dtype));
   CpuDevice& cpu = as_cpu(device);
   choose_version(linear_versions(), cpu.level()).run(cpu, op);
 }

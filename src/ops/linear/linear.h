@@ -2,8 +2,8 @@
 //
 //   y[t, n] = sum_k r(x[t, k]) w[n, k]       w dequantised exactly, r the activation rounding, products summed in float
 //
-// Activations are packed once (pack_rows) and then used by every linear that reads them. FP8 and FP4 weights times
-// their power-of-two scales are exact in BF16, so the fast mode multiplies exact weights with BF16 activations.
+// Activations are packed once (pack_rows) and then used by every linear that reads them. Weights are exact in every
+// product: FP8 times its power-of-two scale in BF16, FP4 as integers. The fast mode rounds activations alone.
 //
 // Sources: linear() of the release's inference/model.py; OCP microscaling formats; the release's act_quant.
 #pragma once
@@ -19,15 +19,17 @@ enum class ActivationRounding {
   kNone,  // float as they are
   kBf16,  // rounded to BF16
   kE4m3,  // per token and 128 channels to E4M3 with a power-of-two scale, and back: the published rounding
+  kInt8,  // per token and 32 channels to -127..127 times a scale (int8_rows.h); for FP4 weights only
 };
 
-enum class RowFormat { kF32, kBf16 };
+enum class RowFormat { kF32, kBf16, kInt8 };
 
 constexpr RowFormat row_format(ActivationRounding rounding) {
+  if (rounding == ActivationRounding::kInt8) return RowFormat::kInt8;
   return rounding == ActivationRounding::kBf16 ? RowFormat::kBf16 : RowFormat::kF32;
 }
 
-// Activations ready to be multiplied: [T, groups, k_padded], zeros behind K.
+// Activations ready to be multiplied: [T, groups, k_padded], zeros behind K. kInt8: [T, groups] rows of Int8Block.
 struct PackedRows {
   RowFormat format = RowFormat::kF32;
   int64_t T = 0;
@@ -35,7 +37,10 @@ struct PackedRows {
   int64_t K = 0;              // channels of a group
   std::byte* data = nullptr;  // packed_rows_bytes(...) bytes, aligned to 64
 
-  int64_t k_padded() const { return (K + 63) / 64 * 64; }
+  int64_t k_padded() const {
+    const int64_t step = format == RowFormat::kInt8 ? 128 : 64;
+    return (K + step - 1) / step * step;
+  }
   int64_t row_bytes() const { return k_padded() * (format == RowFormat::kF32 ? 4 : 2); }
   std::byte* row(int64_t t, int64_t group) const { return data + (t * groups + group) * row_bytes(); }
 };
@@ -61,9 +66,9 @@ struct Linear {
 };
 
 // Order: for each (t, n) one chain over k in steps of the vector width, lanes added by the tree of ops/simd_avx512.h
-// (sum_tree). It depends on neither T nor N nor threads: a token gives the same bits alone and in a batch. Accuracy:
-// within K * 2^-24 * sum |x w| of the reference, which sums in double. Cost: reads w.bytes() once per call for any T
-// that fits the cache, 2 T N K operations.
+// (sum_tree); for kInt8 as in int8_rows.h. It depends on neither T nor N nor threads: a token gives the same bits alone
+// and in a batch. Accuracy: within K * 2^-24 * sum |x w| of the reference, which sums in double. Cost: reads w.bytes()
+// once per call for any T that fits the cache, 2 T N K operations.
 void linear(Device& device, const Linear& op);
 void linear_reference(CpuDevice& cpu, const Linear& op);
 std::span<const Version<Linear>> linear_versions();

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "ops/linear/int8_rows.h"
 #include "ops/linear/linear_kernels.h"
 #include "ops/simd_avx2.h"
 #include "ops/thread_scratch.h"
@@ -92,9 +93,62 @@ float dot(const float* w, const TokenRows& x, int64_t t, int64_t k_padded) {
   return sum_tree(low, high);
 }
 
+// 32 channels of an Int8Block with their weights: the eight integer sums of int8_rows.h's lanes, four channels apart in
+// each half. The low lanes of the block come from bytes 0..31, the high ones from bytes 32..63.
+__m256i int8_sums(__m256i pairs, const Int8Block& x, int64_t byte) {
+  const __m256i table =
+      _mm256_broadcastsi128_si256(_mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0));
+  const __m256i nibble = _mm256_set1_epi8(15);
+  const __m256i even = _mm256_shuffle_epi8(table, _mm256_and_si256(pairs, nibble));
+  const __m256i odd = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(pairs, 4), nibble));
+  // Pairs of 24 * 127 stay within 16 bits.
+  const auto* x_even = reinterpret_cast<const __m256i*>(x.even + byte);
+  const auto* x_odd = reinterpret_cast<const __m256i*>(x.odd + byte);
+  const __m256i words = _mm256_add_epi16(_mm256_maddubs_epi16(even, _mm256_loadu_si256(x_even)),
+                                         _mm256_maddubs_epi16(odd, _mm256_loadu_si256(x_odd)));
+  const __m256i start = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x.start + byte / 4));
+  return _mm256_add_epi32(start, _mm256_madd_epi16(words, _mm256_set1_epi16(1)));
+}
+
+// The order of int8_rows.h with two registers of eight lanes.
+float int8_dot(const Weight& w, int64_t row, const Int8Block* x) {
+  const std::byte* data = w.data + row * w.row_bytes();
+  __m256 low = _mm256_setzero_ps();
+  __m256 high = _mm256_setzero_ps();
+  for (int64_t k = 0; k < w.cols; k += kInt8Block) {
+    const int64_t n = std::min(kInt8Block, w.cols - k);
+    alignas(32) std::byte pairs[64] = {};
+    std::memcpy(pairs, data + k / 2, static_cast<size_t>(n / 2));
+    alignas(32) float scale[16];
+    for (int64_t lane = 0; lane < 16; ++lane) {
+      scale[lane] = lane * 8 < n
+                        ? int8_weight_scale(static_cast<uint8_t>(w.scale[row * w.scale_stride() + (k + lane * 8) / 32]))
+                        : 1.0f;
+    }
+    const Int8Block& block = x[k / kInt8Block];
+    const auto add = [&](__m256 acc, int64_t half) {
+      const __m256i sums =
+          int8_sums(_mm256_load_si256(reinterpret_cast<const __m256i*>(pairs + 32 * half)), block, 32 * half);
+      return _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums),
+                             _mm256_mul_ps(_mm256_load_ps(scale + 8 * half), _mm256_loadu_ps(block.scale + 8 * half)),
+                             acc);
+    };
+    low = add(low, 0);
+    high = add(high, 1);
+  }
+  return sum_tree(low, high);
+}
+
 }  // namespace
 
 void row_block_avx2(const Weight& w, int64_t row0, int64_t n, const TokenRows& x, float* y, int64_t y_stride) {
+  if (x.format == RowFormat::kInt8) {
+    for (int64_t t = 0; t < x.T; ++t) {
+      const auto* token = reinterpret_cast<const Int8Block*>(x.rows[t]);
+      for (int64_t r = 0; r < n; ++r) y[t * y_stride + r] = int8_dot(w, row0 + r, token);
+    }
+    return;
+  }
   const int64_t k_padded = (w.cols + 63) / 64 * 64;
   auto* row =
       reinterpret_cast<float*>(thread_scratch(ScratchUse::kPanel, static_cast<size_t>(k_padded) * sizeof(float)));

@@ -7,6 +7,7 @@
 #include <bit>
 
 #include "ops/linear/dot_avx512.h"
+#include "ops/linear/int8_avx512.h"
 #include "ops/linear/linear_kernels.h"
 #include "ops/thread_scratch.h"
 
@@ -24,15 +25,25 @@ float scale_of(const Weight& w, int64_t row, int64_t block) {
 }
 
 // A token's activations times the block scales of the rows at `row`; FP8 only. Behind K the activations are zero, and
-// the last block's scale does for them.
+// the last block's scale does for them. Steps of the result lie step_stride numbers apart.
 template <class Dot>
 void scale_token(const Weight& w, int64_t row, const typename Dot::Number* x, int64_t k_padded,
-                 typename Dot::Number* out) {
+                 typename Dot::Number* out, int64_t step_stride) {
   const int64_t n_blocks = w.scale_stride();
   for (int64_t block = 0; block < n_blocks; ++block) {
     const float scale = scale_of(w, row, block);
     const int64_t end = block + 1 == n_blocks ? k_padded : (block + 1) * w.scale_cols;
-    for (int64_t k = block * w.scale_cols; k < end; k += 16) Dot::scale16(x + k, scale, out + k);
+    for (int64_t k = block * w.scale_cols; k < end; k += 16) {
+      Dot::scale16(x + k, scale, out + k / Dot::kStep * step_stride + k % Dot::kStep);
+    }
+  }
+}
+
+template <class Dot>
+void copy_token(const typename Dot::Number* x, int64_t k_padded, typename Dot::Number* out, int64_t step_stride) {
+  for (int64_t k = 0; k < k_padded; k += Dot::kStep) {
+    std::copy_n(x + k, Dot::kStep, out);
+    out += step_stride;
   }
 }
 
@@ -52,33 +63,49 @@ void row_block(const Weight& w, int64_t row0, int64_t n, const TokenRows& x, flo
   if (x.T == 1) {
     const auto* token = reinterpret_cast<const Number*>(x.rows[0]);
     if (is_scaled) {
-      scale_token<Dot>(w, row0, token, k_padded, tokens);
+      scale_token<Dot>(w, row0, token, k_padded, tokens, Dot::kStep);
       token = tokens;
     }
     rows_times_token<Dot, Row>(w, row0, n, token, y);
     return;
   }
-  const Number* weights = panel;
-  if (is_direct) {
-    weights = reinterpret_cast<const Number*>(w.data + row0 * w.row_bytes());
-  } else {
-    for (int64_t r = 0; r < n; ++r) {
-      widen_row<Dot>(Row::at(w, row0 + r), w.cols, panel + r * k_padded);
-    }
+  // Groups of four rows are interleaved, the rows that are left lie alone.
+  const int64_t n_grouped = n / kTileRows * kTileRows;
+  const auto group_of = [&](int64_t r) { return r < n_grouped ? kTileRows : 1; };
+  const auto panel_row = [&](int64_t r) {
+    const int64_t in_group = r < n_grouped ? r % kTileRows : 0;
+    return Interleaved<Number>{panel + (r - in_group) * k_padded + in_group * Dot::kStep, Dot::kStep,
+                               group_of(r) * Dot::kStep};
+  };
+  const auto stored_row = [&](int64_t r) {
+    const auto* row = reinterpret_cast<const Number*>(w.data + (row0 + r) * w.row_bytes());
+    return Interleaved<Number>{row, w.cols, Dot::kStep};
+  };
+  for (int64_t r = 0; r < n && !is_direct; ++r) {
+    const Interleaved<Number> out = panel_row(r);
+    widen_row<Dot>(Row::at(w, row0 + r), w.cols, const_cast<Number*>(out.at), out.step_stride);
   }
   for (int64_t t = 0; t < x.T; t += kTileTokens) {
     const int64_t tokens_now = std::min(kTileTokens, x.T - t);
+    const Interleaved<Number> x_now{tokens, Dot::kStep, tokens_now * Dot::kStep};
     for (int64_t i = 0; i < tokens_now; ++i) {
       const auto* token = reinterpret_cast<const Number*>(x.rows[t + i]);
       if (is_scaled) {
-        scale_token<Dot>(w, row0, token, k_padded, tokens + i * k_padded);
+        scale_token<Dot>(w, row0, token, k_padded, tokens + i * Dot::kStep, x_now.step_stride);
       } else {
-        std::copy_n(token, k_padded, tokens + i * k_padded);
+        copy_token<Dot>(token, k_padded, tokens + i * Dot::kStep, x_now.step_stride);
       }
     }
     for (int64_t r = 0; r < n; r += kPanelRows) {
-      panel_times_tokens<Dot>(weights + r * k_padded, k_padded, std::min(kPanelRows, n - r), tokens, k_padded,
-                              tokens_now, k_padded, y + t * y_stride + r, y_stride);
+      const int64_t rows = std::min(kPanelRows, n - r);
+      float* out = y + t * y_stride + r;
+      if (is_direct) {
+        panel_times_tokens<Dot>([&](int64_t i) { return stored_row(r + i); }, rows, x_now, tokens_now, k_padded, out,
+                                y_stride);
+      } else {
+        panel_times_tokens<Dot>([&](int64_t i) { return panel_row(r + i); }, rows, x_now, tokens_now, k_padded, out,
+                                y_stride);
+      }
     }
   }
 }
@@ -108,6 +135,11 @@ void row_block_widened(const Weight& w, int64_t row0, int64_t n, const TokenRows
 }  // namespace
 
 void row_block_avx512(const Weight& w, int64_t row0, int64_t n, const TokenRows& x, float* y, int64_t y_stride) {
+  if (x.format == RowFormat::kInt8) {
+    const auto* rows = reinterpret_cast<const Int8Block* const*>(x.rows);
+    if (x.T == 1) return int8_rows_times_token(w, row0, n, rows[0], y);
+    return int8_rows_times_tokens(w, row0, n, rows, x.T, y, y_stride);
+  }
   if (x.format == RowFormat::kBf16) {
     const bool has_exact_scale = w.scale == nullptr || w.scale_dtype == DType::kF8E8M0;
     if (w.dtype == DType::kBF16) return row_block<Bf16Dot, Bf16Row>(w, row0, n, x, y, y_stride);
@@ -131,24 +163,41 @@ void row_block_avx512(const Weight& w, int64_t row0, int64_t n, const TokenRows&
   }
 }
 
+namespace {
+
+void pack_bf16_row(const float* x, const PackedRows& out, std::byte* row) {
+  for (int64_t k = 0; k < out.k_padded(); k += 16) {
+    const int64_t lanes = std::clamp<int64_t>(out.K - k, 0, 16);
+    // Rounded with integers, as f32_to_bf16 does: vcvtneps2bf16 would flush subnormals.
+    const __m512i v = _mm512_castps_si512(_mm512_maskz_loadu_ps(first_lanes(lanes), x + k));
+    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(v, 16), _mm512_set1_epi32(1));
+    const __m512i rounded = _mm512_add_epi32(v, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
+    const __mmask16 is_nan = _mm512_cmp_ps_mask(_mm512_castsi512_ps(v), _mm512_castsi512_ps(v), _CMP_UNORD_Q);
+    const __m512i quiet = _mm512_or_si512(v, _mm512_set1_epi32(0x400000));
+    const __m512i bits = _mm512_srli_epi32(_mm512_mask_mov_epi32(rounded, is_nan, quiet), 16);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(row + 2 * k), _mm512_cvtepi32_epi16(bits));
+  }
+}
+
+void pack_int8_row(const float* x, const PackedRows& out, std::byte* row) {
+  auto* blocks = reinterpret_cast<Int8Block*>(row);
+  const int64_t n_full = out.K / kInt8Block;
+  for (int64_t block = 0; block < n_full; ++block) pack_int8_block_avx512(x + block * kInt8Block, blocks[block]);
+  if (n_full * kInt8Block < out.K) {
+    pack_int8_block(x + n_full * kInt8Block, out.K - n_full * kInt8Block, blocks[n_full]);
+  }
+}
+
+}  // namespace
+
 void pack_rows_avx512(CpuDevice& cpu, const PackRows& op) {
-  if (op.out.format != RowFormat::kBf16) return pack_rows_reference(cpu, op);
+  if (op.out.format == RowFormat::kF32) return pack_rows_reference(cpu, op);
   const auto pack = [&op](int64_t i) {
     const int64_t t = i / op.out.groups;
     const int64_t g = i % op.out.groups;
     const float* x = op.x + t * op.x_stride + g * op.out.K;
-    std::byte* row = op.out.row(t, g);
-    for (int64_t k = 0; k < op.out.k_padded(); k += 16) {
-      const int64_t lanes = std::clamp<int64_t>(op.out.K - k, 0, 16);
-      // Rounded with integers, as f32_to_bf16 does: vcvtneps2bf16 would flush subnormals.
-      const __m512i v = _mm512_castps_si512(_mm512_maskz_loadu_ps(first_lanes(lanes), x + k));
-      const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(v, 16), _mm512_set1_epi32(1));
-      const __m512i rounded = _mm512_add_epi32(v, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
-      const __mmask16 is_nan = _mm512_cmp_ps_mask(_mm512_castsi512_ps(v), _mm512_castsi512_ps(v), _CMP_UNORD_Q);
-      const __m512i quiet = _mm512_or_si512(v, _mm512_set1_epi32(0x400000));
-      const __m512i bits = _mm512_srli_epi32(_mm512_mask_mov_epi32(rounded, is_nan, quiet), 16);
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(row + 2 * k), _mm512_cvtepi32_epi16(bits));
-    }
+    const auto pack_row = op.out.format == RowFormat::kBf16 ? pack_bf16_row : pack_int8_row;
+    pack_row(x, op.out, op.out.row(t, g));
   };
   // 64 rows: about 0.1 ms of work, worth waking the workers.
   const int64_t rows = op.out.T * op.out.groups;

@@ -23,9 +23,13 @@ void BM_linear(benchmark::State& state) {
     matrices.push_back(test::StoredMatrix::random(random, static_cast<DType>(state.range(3)), rows, cols));
   }
   std::vector<float> x(static_cast<size_t>(T * cols), 0.5f);
-  std::vector<std::byte> packed(static_cast<size_t>(packed_rows_bytes(T, 1, cols, RowFormat::kBf16)));
-  const PackedRows in{.format = RowFormat::kBf16, .T = T, .groups = 1, .K = cols, .data = packed.data()};
-  pack_rows(cpu, {.x = x.data(), .x_stride = cols, .rounding = ActivationRounding::kBf16, .out = in});
+  // As the fast mode rounds in front of this type.
+  const ActivationRounding rounding =
+      static_cast<DType>(state.range(3)) == DType::kF4E2M1 ? ActivationRounding::kInt8 : ActivationRounding::kBf16;
+  const RowFormat format = row_format(rounding);
+  std::vector<std::byte> packed(static_cast<size_t>(packed_rows_bytes(T, 1, cols, format)));
+  const PackedRows in{.format = format, .T = T, .groups = 1, .K = cols, .data = packed.data()};
+  pack_rows(cpu, {.x = x.data(), .x_stride = cols, .rounding = rounding, .out = in});
   std::vector<float> y(static_cast<size_t>(T * rows));
   size_t next = 0;
   for (auto _ : state) {

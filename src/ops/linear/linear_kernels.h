@@ -13,8 +13,8 @@ struct TokenRows {
   int64_t T = 0;
 };
 
-// y[t][n] for the rows [row0, row0 + n) of w, into y + t * y_stride + (row - row0). n <= 64; the rows lie within one
-// row of scale blocks. Same order as the contract of linear.h says.
+// y[t][n] for the rows [row0, row0 + n) of w, into y + t * y_stride + (row - row0). n <= kRowBlockMax; the rows lie
+// within one row of scale blocks. Same order as the contract of linear.h says.
 using RowBlockKernel = void (*)(const Weight& w, int64_t row0, int64_t n, const TokenRows& x, float* y,
                                 int64_t y_stride);
 
@@ -26,7 +26,7 @@ void row_block_avx2(const Weight& w, int64_t row0, int64_t n, const TokenRows& x
 void row_block_avx512(const Weight& w, int64_t row0, int64_t n, const TokenRows& x, float* y, int64_t y_stride);
 #endif
 
-inline constexpr int64_t kRowBlockMax = 64;
+inline constexpr int64_t kRowBlockMax = 128;
 
 // Rows per task: at most kRowBlockMax, never across scale blocks, several tasks per thread.
 int64_t rows_per_task(const Weight& w, int64_t T, int n_threads);

@@ -1,5 +1,7 @@
+#include <algorithm>
 #include <cstring>
 
+#include "ops/linear/int8_rows.h"
 #include "ops/linear/linear.h"
 #include "ops/linear/linear_kernels.h"
 
@@ -14,6 +16,9 @@ T load(const std::byte* data, int64_t index) {
 }
 
 float row_at(RowFormat format, const std::byte* row, int64_t k) {
+  if (format == RowFormat::kInt8) {
+    return int8_value(reinterpret_cast<const Int8Block*>(row)[k / kInt8Block], k % kInt8Block);
+  }
   return format == RowFormat::kF32 ? load<float>(row, k) : bf16_to_f32(load<uint16_t>(row, k));
 }
 
@@ -51,6 +56,13 @@ void pack_rows_reference(CpuDevice&, const PackRows& op) {
       const float* x = op.x + t * op.x_stride + g * out.K;
       std::byte* row = out.row(t, g);
       std::memset(row, 0, static_cast<size_t>(out.row_bytes()));
+      if (out.format == RowFormat::kInt8) {
+        auto* blocks = reinterpret_cast<Int8Block*>(row);
+        for (int64_t k = 0; k < out.K; k += kInt8Block) {
+          pack_int8_block(x + k, std::min(kInt8Block, out.K - k), blocks[k / kInt8Block]);
+        }
+        continue;
+      }
       if (out.format == RowFormat::kBf16) {
         for (int64_t k = 0; k < out.K; ++k) {
           const uint16_t v = f32_to_bf16(x[k]);

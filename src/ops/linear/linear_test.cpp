@@ -7,6 +7,7 @@
 #include <cmath>
 #include <random>
 
+#include "ops/linear/int8_rows.h"
 #include "ops/linear/linear_kernels.h"
 #include "testing/compare.h"
 #include "testing/golden.h"
@@ -45,6 +46,11 @@ std::vector<CpuLevel> fast_levels() {
   return levels;
 }
 
+// 8-bit activations are for FP4 alone.
+bool is_meant_for(ActivationRounding rounding, DType dtype) {
+  return rounding != ActivationRounding::kInt8 || dtype == DType::kF4E2M1;
+}
+
 struct Case {
   DType dtype;
   int64_t rows, cols, groups, T;
@@ -64,7 +70,8 @@ TEST(Linear, every_version_agrees_with_the_reference_for_every_stored_type) {
     const StoredMatrix stored = StoredMatrix::random(random, c.dtype, c.rows, c.cols);
     const std::vector<float> x = random_floats(random, c.T * c.groups * c.cols);
     for (const ActivationRounding rounding :
-         {ActivationRounding::kNone, ActivationRounding::kBf16, ActivationRounding::kE4m3}) {
+         {ActivationRounding::kNone, ActivationRounding::kBf16, ActivationRounding::kE4m3, ActivationRounding::kInt8}) {
+      if (!is_meant_for(rounding, c.dtype)) continue;
       const std::vector<float> want = apply(CpuLevel::kPortable, 2, stored.weight, x, c.T, c.groups, rounding);
       for (const CpuLevel level : fast_levels()) {
         const std::vector<float> got = apply(level, 2, stored.weight, x, c.T, c.groups, rounding);
@@ -83,7 +90,9 @@ TEST(Linear, a_token_gives_the_same_bits_alone_and_among_others) {
     const StoredMatrix stored = StoredMatrix::random(random, c.dtype, c.rows, c.cols);
     const int64_t width = c.groups * c.cols;
     const std::vector<float> x = random_floats(random, T * width);
-    for (const ActivationRounding rounding : {ActivationRounding::kNone, ActivationRounding::kBf16}) {
+    for (const ActivationRounding rounding :
+         {ActivationRounding::kNone, ActivationRounding::kBf16, ActivationRounding::kInt8}) {
+      if (!is_meant_for(rounding, c.dtype)) continue;
       for (const CpuLevel level : fast_levels()) {
         const std::vector<float> all = apply(level, 1, stored.weight, x, T, c.groups, rounding);
         for (int64_t t = 0; t < T; ++t) {
@@ -122,12 +131,15 @@ TEST(Linear, every_code_of_fp8_and_fp4_is_read_exactly) {
         for (int64_t k = 0; k < cols; ++k) x[static_cast<size_t>(k * cols + k)] = 1.0f;
         // Scales this small leave the range in which the BF16 unit keeps subnormal numbers; floats are exact.
         const bool is_tiny = scale < 16;
-        const ActivationRounding rounding = is_tiny ? ActivationRounding::kNone : ActivationRounding::kBf16;
-        const std::vector<float> y = apply(level, 1, stored.weight, x, cols, 1, rounding);
-        for (int64_t k = 0; k < cols; ++k) {
-          const float want = weight_at(stored.weight, 0, k);
-          if (std::isnan(want) || (is_tiny && std::abs(want) < 0x1p-126f)) continue;
-          ASSERT_EQ(y[static_cast<size_t>(k)], want) << dtype_name(dtype) << " code " << k << " scale " << int{scale};
+        std::vector<ActivationRounding> roundings = {is_tiny ? ActivationRounding::kNone : ActivationRounding::kBf16};
+        if (dtype == DType::kF4E2M1 && !is_tiny) roundings.push_back(ActivationRounding::kInt8);
+        for (const ActivationRounding rounding : roundings) {
+          const std::vector<float> y = apply(level, 1, stored.weight, x, cols, 1, rounding);
+          for (int64_t k = 0; k < cols; ++k) {
+            const float want = weight_at(stored.weight, 0, k);
+            if (std::isnan(want) || (is_tiny && std::abs(want) < 0x1p-126f)) continue;
+            ASSERT_EQ(y[static_cast<size_t>(k)], want) << dtype_name(dtype) << " code " << k << " scale " << int{scale};
+          }
         }
       }
     }
@@ -186,6 +198,83 @@ TEST(Linear, the_grouped_output_projection_meets_its_goldens) {
   }
 }
 
+TEST(Linear, fp4_with_8_bit_activations_is_the_same_on_avx2_and_avx512) {
+  if (detected_cpu_level() < CpuLevel::kAvx512) GTEST_SKIP() << "this machine has no AVX-512";
+  std::mt19937 random(11);
+  for (const auto& [rows, cols, T] : {std::tuple{65, 96, 6}, {128, 64, 1}, {16, 4096, 9}, {33, 2048, 4}}) {
+    const StoredMatrix stored = StoredMatrix::random(random, DType::kF4E2M1, rows, cols);
+    const std::vector<float> x = random_floats(random, T * cols);
+    EXPECT_TRUE(test::same_bits(apply(CpuLevel::kAvx2, 1, stored.weight, x, T, 1, ActivationRounding::kInt8),
+                                apply(CpuLevel::kAvx512, 1, stored.weight, x, T, 1, ActivationRounding::kInt8)))
+        << rows << "x" << cols;
+  }
+}
+
+TEST(Linear, the_outermost_scales_of_fp4_are_taken_with_8_bit_activations) {
+  // 0 and 255 are no exponent field of a number: the one counts as zero, the other is NaN. 1, 60, 200 and 250 are, and
+  // too far from 127 to be added to another exponent.
+  const int64_t cols = 256;
+  for (const CpuLevel level : fast_levels()) {
+    for (const int64_t T : {1, 3}) {
+      for (const uint8_t scale : {uint8_t{1}, uint8_t{60}, uint8_t{200}, uint8_t{250}}) {
+        const StoredMatrix stored = StoredMatrix::all_codes(DType::kF4E2M1, cols, scale);
+        std::vector<float> x(static_cast<size_t>(T * cols));
+        for (int64_t k = 0; k < T * cols; ++k) {
+          // Of one sign, so that nothing cancels.
+          const float sign = std::signbit(weight_at(stored.weight, 0, k % cols)) ? -1.0f : 1.0f;
+          x[static_cast<size_t>(k)] = sign * static_cast<float>(k % 7) * (scale < 127 ? 0x1p60f : 0x1p-60f);
+        }
+        const std::vector<float> want =
+            apply(CpuLevel::kPortable, 1, stored.weight, x, T, 1, ActivationRounding::kInt8);
+        EXPECT_TRUE(test::within(apply(level, 1, stored.weight, x, T, 1, ActivationRounding::kInt8), want,
+                                 {.rtol = 1e-6, .atol = 0}));
+      }
+      const StoredMatrix zero = StoredMatrix::all_codes(DType::kF4E2M1, cols, 0);
+      const std::vector<float> large(static_cast<size_t>(T * cols), 0x1p100f);
+      for (const float y : apply(level, 1, zero.weight, large, T, 1, ActivationRounding::kInt8)) EXPECT_EQ(y, 0.0f);
+      const StoredMatrix nan = StoredMatrix::all_codes(DType::kF4E2M1, cols, 255);
+      for (const float y : apply(level, 1, nan.weight, std::vector<float>(static_cast<size_t>(T * cols), 1.0f), T, 1,
+                                 ActivationRounding::kInt8))
+        EXPECT_TRUE(std::isnan(y));
+    }
+  }
+}
+
+TEST(PackRows, eight_bit_activations_are_within_half_a_step_and_keep_integers) {
+  std::mt19937 random(12);
+  for (const int64_t n : {128, 96, 1}) {
+    std::vector<float> x = random_floats(random, n);
+    for (int64_t i = 0; i < n; ++i) x[static_cast<size_t>(i)] *= std::exp2(static_cast<float>(i / 32 * 9));
+    Int8Block block;
+    pack_int8_block(x.data(), n, block);
+    for (int64_t i = 0; i < n; ++i) {
+      const float step = 2 * block.scale[i / 8];
+      // Half a step, and the rounding of the quotient.
+      EXPECT_LE(std::abs(int8_value(block, i) - x[static_cast<size_t>(i)]), step * 0.50002f);
+    }
+    for (int64_t i = n; i < kInt8Block; ++i) EXPECT_EQ(int8_value(block, i), 0.0f);
+  }
+  // The largest magnitude is 127 steps, so integers up to it stay as they are.
+  const float integers[] = {127, -127, 1, 0, -3, 64};
+  Int8Block block;
+  pack_int8_block(integers, 6, block);
+  for (int64_t i = 0; i < 6; ++i) EXPECT_EQ(int8_value(block, i), integers[i]);
+  const float none[] = {1, NAN};
+  pack_int8_block(none, 2, block);
+  EXPECT_TRUE(std::isnan(int8_value(block, 0)));
+}
+
+TEST(Linear, a_token_without_numbers_is_none_with_8_bit_activations_too) {
+  std::mt19937 random(13);
+  const StoredMatrix stored = StoredMatrix::random(random, DType::kF4E2M1, 8, 256);
+  std::vector<float> x = random_floats(random, 5 * 256);
+  x[3 * 256 + 40] = INFINITY;
+  for (const CpuLevel level : fast_levels()) {
+    const std::vector<float> y = apply(level, 1, stored.weight, x, 5, 1, ActivationRounding::kInt8);
+    for (size_t i = 0; i < y.size(); ++i) EXPECT_EQ(std::isnan(y[i]), i / 8 == 3) << i;
+  }
+}
+
 TEST(PackRows, every_version_rounds_to_the_same_bits) {
   std::mt19937 random(10);
   std::vector<float> x = random_floats(random, 5 * 130);
@@ -195,7 +284,7 @@ TEST(PackRows, every_version_rounds_to_the_same_bits) {
   x[6] = 0x1p-130f;
   x[7] = 1.00390625f;  // half way between two BF16 numbers
   for (const ActivationRounding rounding :
-       {ActivationRounding::kNone, ActivationRounding::kBf16, ActivationRounding::kE4m3}) {
+       {ActivationRounding::kNone, ActivationRounding::kBf16, ActivationRounding::kE4m3, ActivationRounding::kInt8}) {
     const RowFormat format = row_format(rounding);
     std::vector<std::vector<std::byte>> results;
     for (const CpuLevel level : {CpuLevel::kPortable, CpuLevel::kAvx2, CpuLevel::kAvx512}) {

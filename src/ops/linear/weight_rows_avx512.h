@@ -61,7 +61,7 @@ constexpr E2m1Shifts kE2m1Shifts = make_e2m1_shifts();
 
 // A hint: the address may lie behind the matrix.
 inline void fetch_line(const std::byte* at) {
-  _mm_prefetch(reinterpret_cast<const char*>(at), _MM_HINT_T0);
+  _mm_prefetch(reinterpret_cast<const char*>(at), _MM_HINT_T1);
 }
 
 // The two halves of 64 BF16 words in natural order.

@@ -22,6 +22,8 @@ std::span<const Version<Moe>> moe_versions() {
 
 void moe(Device& device, const Moe& op) {
   HADAL_CHECK(op.x.K == op.C && op.x.groups == 1 && op.x.T == op.T, "moe: x", op.x.K, op.C, op.x.T, op.T);
+  HADAL_CHECK(op.shared == nullptr || (op.shared_x.K == op.C && op.shared_x.groups == 1 && op.shared_x.T == op.T),
+              "moe: shared_x", op.shared_x.K, op.C, op.shared_x.T, op.T);
   CpuDevice& cpu = as_cpu(device);
   choose_version(moe_versions(), cpu.level()).run(cpu, op);
 }

@@ -20,7 +20,9 @@
 namespace hadal::ops {
 
 struct Moe {
-  PackedRows x;                           // [T, 1, C]
+  PackedRows x;                           // [T, 1, C] for the routed experts
+  PackedRows shared_x;                    // [T, 1, C] the same tokens for the shared expert, whose weights may want
+                                          // another rounding; unused without one
   const int32_t* experts = nullptr;       // [T, K] ascending ids
   const float* weights = nullptr;         // [T, K]
   std::span<const ExpertWeights> routed;  // [E]
@@ -30,9 +32,10 @@ struct Moe {
   int64_t C = 0;  // hidden
   int64_t I = 0;  // moe_inter_dim
   float swiglu_limit = 0;
-  ActivationRounding hidden_rounding = ActivationRounding::kNone;  // of h, before w2
-  float* y = nullptr;                                              // [T, C]
-  std::byte* scratch = nullptr;                                    // moe_scratch_bytes(...), aligned to 64
+  ActivationRounding hidden_rounding = ActivationRounding::kNone;         // of h, before the routed experts' w2
+  ActivationRounding shared_hidden_rounding = ActivationRounding::kNone;  // of h, before the shared expert's w2
+  float* y = nullptr;                                                     // [T, C]
+  std::byte* scratch = nullptr;                                           // moe_scratch_bytes(...), aligned to 64
 };
 
 int64_t moe_scratch_bytes(int64_t T, int64_t K, int64_t I);

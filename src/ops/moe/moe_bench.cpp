@@ -35,9 +35,18 @@ void BM_moe(benchmark::State& state) {
   const ExpertWeights shared = expert(DType::kF8E4M3);
 
   const std::vector<float> x(static_cast<size_t>(T * kC), 0.01f);
-  std::vector<std::byte> packed(static_cast<size_t>(packed_rows_bytes(T, 1, kC, RowFormat::kBf16)));
-  const PackedRows in{.format = RowFormat::kBf16, .T = T, .groups = 1, .K = kC, .data = packed.data()};
-  pack_rows(cpu, {.x = x.data(), .x_stride = kC, .rounding = ActivationRounding::kBf16, .out = in});
+  // As the fast mode: 8-bit activations for the FP4 experts, BF16 for the shared one.
+  const auto pack = [&](ActivationRounding rounding, std::vector<std::byte>& memory) {
+    const RowFormat format = row_format(rounding);
+    memory.resize(static_cast<size_t>(packed_rows_bytes(T, 1, kC, format)));
+    const PackedRows rows{.format = format, .T = T, .groups = 1, .K = kC, .data = memory.data()};
+    pack_rows(cpu, {.x = x.data(), .x_stride = kC, .rounding = rounding, .out = rows});
+    return rows;
+  };
+  std::vector<std::byte> packed;
+  std::vector<std::byte> shared_packed;
+  const PackedRows in = pack(ActivationRounding::kInt8, packed);
+  const PackedRows shared_in = pack(ActivationRounding::kBf16, shared_packed);
   std::vector<int32_t> experts;
   for (int64_t t = 0; t < T; ++t) {
     for (int64_t i = 0; i < kK; ++i) experts.push_back(static_cast<int32_t>((t + i * (E / kK)) % E));
@@ -55,6 +64,7 @@ void BM_moe(benchmark::State& state) {
       {.bytes = n_chosen * of(routed[0]) + of(shared), .flops = 6.0 * kC * kI * static_cast<double>(T * (kK + 1))},
       [&] {
         moe(cpu, {.x = in,
+                  .shared_x = shared_in,
                   .experts = experts.data(),
                   .weights = weights.data(),
                   .routed = routed,
@@ -64,7 +74,8 @@ void BM_moe(benchmark::State& state) {
                   .C = kC,
                   .I = kI,
                   .swiglu_limit = 10,
-                  .hidden_rounding = ActivationRounding::kBf16,
+                  .hidden_rounding = ActivationRounding::kInt8,
+                  .shared_hidden_rounding = ActivationRounding::kBf16,
                   .y = y.data(),
                   .scratch = scratch.data()});
       });

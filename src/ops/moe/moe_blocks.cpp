@@ -54,8 +54,13 @@ Pairs group_by_expert(const Moe& op) {
 void moe_by_blocks(CpuDevice& cpu, const Moe& op, RowBlockKernel row_block, SwigluKernel swiglu_kernel) {
   const Pairs pairs = group_by_expert(op);
   const auto n_pairs = static_cast<int64_t>(pairs.token.size());
+  const int64_t n_routed = op.T * op.K;
+  const auto is_routed = [&](int64_t pair) { return pair < n_routed; };
   std::vector<const std::byte*> x_rows(static_cast<size_t>(n_pairs));
-  for (size_t p = 0; p < x_rows.size(); ++p) x_rows[p] = op.x.row(pairs.token[p], 0);
+  for (int64_t p = 0; p < n_pairs; ++p) {
+    const auto i = static_cast<size_t>(p);
+    x_rows[i] = (is_routed(p) ? op.x : op.shared_x).row(pairs.token[i], 0);
+  }
 
   // h of every pair: [n_pairs, I].
   auto* h = reinterpret_cast<float*>(op.scratch);
@@ -69,7 +74,10 @@ void moe_by_blocks(CpuDevice& cpu, const Moe& op, RowBlockKernel row_block, Swig
     branches.resize(static_cast<size_t>(2 * group.n * n));
     float* gate = branches.data();
     float* up = gate + group.n * n;
-    const TokenRows x{.format = op.x.format, .K = op.C, .rows = x_rows.data() + group.first_pair, .T = group.n};
+    const TokenRows x{.format = (is_routed(group.first_pair) ? op.x : op.shared_x).format,
+                      .K = op.C,
+                      .rows = x_rows.data() + group.first_pair,
+                      .T = group.n};
     row_block(group.expert->w1, row0, n, x, gate, n);
     row_block(group.expert->w3, row0, n, x, up, n);
     for (int64_t j = 0; j < group.n; ++j) {
@@ -79,15 +87,19 @@ void moe_by_blocks(CpuDevice& cpu, const Moe& op, RowBlockKernel row_block, Swig
     }
   });
 
-  const PackedRows packed{.format = row_format(op.hidden_rounding),
-                          .T = n_pairs,
-                          .groups = 1,
-                          .K = op.I,
-                          .data = op.scratch + (n_pairs * op.I * 4 + 63) / 64 * 64};
-  choose_version(pack_rows_versions(), cpu.level())
-      .run(cpu, {.x = h, .x_stride = op.I, .rounding = op.hidden_rounding, .out = packed});
+  // The same packed: routed pairs first, shared ones behind.
   std::vector<const std::byte*> h_rows(static_cast<size_t>(n_pairs));
-  for (size_t p = 0; p < h_rows.size(); ++p) h_rows[p] = packed.row(static_cast<int64_t>(p), 0);
+  std::byte* packed_data = op.scratch + (n_pairs * op.I * 4 + 63) / 64 * 64;
+  const auto pack = [&](int64_t begin, int64_t end, ActivationRounding rounding) {
+    const PackedRows packed{
+        .format = row_format(rounding), .T = end - begin, .groups = 1, .K = op.I, .data = packed_data};
+    choose_version(pack_rows_versions(), cpu.level())
+        .run(cpu, {.x = h + begin * op.I, .x_stride = op.I, .rounding = rounding, .out = packed});
+    for (int64_t p = begin; p < end; ++p) h_rows[static_cast<size_t>(p)] = packed.row(p - begin, 0);
+    packed_data += (end - begin) * packed.row_bytes();
+  };
+  pack(0, n_routed, op.hidden_rounding);
+  pack(n_routed, n_pairs, op.shared_hidden_rounding);
 
   const int64_t out_block = rows_per_task(op.routed[0].w2, op.T == 1 ? 1 : 2, cpu.pool().size());
   cpu.pool().for_slices(op.C, out_block, [&](int64_t begin, int64_t end) {
@@ -96,7 +108,9 @@ void moe_by_blocks(CpuDevice& cpu, const Moe& op, RowBlockKernel row_block, Swig
     terms.resize(static_cast<size_t>(op.T * n));
     for (int64_t t = 0; t < op.T; ++t) std::fill_n(op.y + t * op.C + begin, n, 0.0f);
     for (const Group& group : pairs.groups) {
-      const TokenRows x{.format = packed.format, .K = op.I, .rows = h_rows.data() + group.first_pair, .T = group.n};
+      const ActivationRounding rounding = is_routed(group.first_pair) ? op.hidden_rounding : op.shared_hidden_rounding;
+      const TokenRows x{
+          .format = row_format(rounding), .K = op.I, .rows = h_rows.data() + group.first_pair, .T = group.n};
       row_block(group.expert->w2, begin, n, x, terms.data(), n);
       for (int64_t j = 0; j < group.n; ++j) {
         float* y = op.y + pairs.token[static_cast<size_t>(group.first_pair + j)] * op.C + begin;

@@ -57,13 +57,23 @@ struct Problem {
   std::vector<float> run(CpuLevel level, int n_threads, ActivationRounding rounding, int64_t begin, int64_t end) const {
     CpuDevice cpu({.n_threads = n_threads, .level = level});
     const int64_t n = end - begin;
-    const RowFormat format = row_format(rounding);
-    std::vector<std::byte> packed(static_cast<size_t>(packed_rows_bytes(n, 1, C, format)));
-    const PackedRows rows{.format = format, .T = n, .groups = 1, .K = C, .data = packed.data()};
-    pack_rows(cpu, {.x = x.data() + begin * C, .x_stride = C, .rounding = rounding, .out = rows});
+    const auto pack = [&](ActivationRounding r, std::vector<std::byte>& bytes) {
+      bytes.resize(static_cast<size_t>(packed_rows_bytes(n, 1, C, row_format(r))));
+      const PackedRows rows{.format = row_format(r), .T = n, .groups = 1, .K = C, .data = bytes.data()};
+      pack_rows(cpu, {.x = x.data() + begin * C, .x_stride = C, .rounding = r, .out = rows});
+      return rows;
+    };
+    // 8-bit activations are for FP4; the shared expert takes BF16 then, as in the fast mode.
+    const ActivationRounding shared_rounding =
+        rounding == ActivationRounding::kInt8 ? ActivationRounding::kBf16 : rounding;
+    std::vector<std::byte> packed;
+    std::vector<std::byte> shared_packed;
+    const PackedRows rows = pack(rounding, packed);
+    const PackedRows shared_rows = pack(shared_rounding, shared_packed);
     std::vector<std::byte> scratch(static_cast<size_t>(moe_scratch_bytes(n, K, I)));
     std::vector<float> y(static_cast<size_t>(n * C), NAN);
     moe(cpu, {.x = rows,
+              .shared_x = shared_rows,
               .experts = experts.data() + begin * K,
               .weights = weights.data() + begin * K,
               .routed = routed,
@@ -74,6 +84,7 @@ struct Problem {
               .I = I,
               .swiglu_limit = 1.5f,
               .hidden_rounding = rounding,
+              .shared_hidden_rounding = shared_rounding,
               .y = y.data(),
               .scratch = scratch.data()});
     return y;
@@ -82,7 +93,7 @@ struct Problem {
 
 const CpuLevel kFastLevels[] = {CpuLevel::kAvx2, CpuLevel::kAvx512};
 const ActivationRounding kRoundings[] = {ActivationRounding::kNone, ActivationRounding::kBf16,
-                                         ActivationRounding::kE4m3};
+                                         ActivationRounding::kE4m3, ActivationRounding::kInt8};
 
 TEST(Moe, every_version_agrees_with_the_reference) {
   const Problem problems[] = {{1, DType::kF4E2M1, DType::kF8E4M3, 9, 8, 3, 128, 96},
