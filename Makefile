@@ -18,7 +18,7 @@ help:
 	@echo "make run      install what is missing, build, chat with the embedded model (ARGS='...' are passed on)"
 	@echo "make test     install what is missing, build everything, run all tests"
 	@echo "make build    install what is missing, build build/release/bin/hadal"
-	@echo "make install  build, then install below PREFIX (default $(PREFIX)); DESTDIR is honoured"
+	@echo "make install  build, then install it with man pages below PREFIX (default $(PREFIX)); DESTDIR is honoured"
 	@echo "make bench    build and run the micro-benchmarks"
 	@echo "make asan     unit tests under AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make tsan     tests of what uses threads under ThreadSanitizer"
@@ -63,6 +63,7 @@ format:
 	@git ls-files '*.cpp' '*.h' | xargs clang-format-14 -i
 
 install: build
+	@tools/build.sh release manual $(ONLY_PRODUCT)
 	@cmake --install build/release --prefix $(PREFIX)
 
 clean:

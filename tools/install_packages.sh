@@ -11,7 +11,7 @@ product_optional=(ccache mold)
 
 # To run the tests. clang-format is pinned: each version formats a little differently.
 tests=(libgtest-dev libgmock-dev libbenchmark-dev librapidcheck-dev)
-tests_optional=(clang-format-14)
+tests_optional=(clang-format-14 groff-base)
 
 is_installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 is_known() { apt-cache show "$1" >/dev/null 2>&1; }

@@ -1,17 +1,12 @@
 #include "answer_printer.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
-
 #include "base/json.h"
 #include "terminal/output.h"
 #include "terminal/visible_text.h"
 
 namespace hadal::cli {
 namespace {
-
-// A prompt of this many tokens is read before anyone looks for a bar.
-constexpr int64_t kProgressTokensMin = 256;
 
 json::Value call_to_json(std::string_view name, std::string_view arguments) {
   Result<json::Value> parsed = json::parse(arguments, "arguments");
@@ -27,24 +22,15 @@ AnswerPrinter::AnswerPrinter(const PrinterOptions& options, std::FILE* out)
     : options_(options), style_(options.out), out_(out) {}
 
 void AnswerPrinter::prompt_progress(int64_t done, int64_t total) {
-  if (total < kProgressTokensMin || !options_.err.has_motion) return;
-  const double now_s = options_.now_s();
-  if (!progress_) {
-    const ProgressOptions progress{
-        .label = "reading the prompt", .total = static_cast<uint64_t>(total), .unit = ProgressOptions::Unit::kTokens};
-    progress_.emplace(progress, options_.err, now_s);
-  }
-  write_notice(progress_->update(static_cast<uint64_t>(done), now_s, terminal_columns(STDERR_FILENO)));
-}
-
-void AnswerPrinter::take_progress_away() {
-  if (!progress_) return;
-  write_notice(progress_->clear());
-  progress_.reset();
+  prompt_done_ = static_cast<uint64_t>(done);
+  if (progress_) return;
+  const ProgressOptions progress{
+      .label = "reading the prompt", .total = static_cast<uint64_t>(total), .unit = ProgressOptions::Unit::kTokens};
+  progress_.emplace(progress, options_.err, options_.now_s, [this] { return prompt_done_.load(); });
 }
 
 void AnswerPrinter::token(const Sampled& sampled) {
-  take_progress_away();
+  progress_.reset();
   if (options_.keeps_tokens) sampled_.push_back(sampled);
 }
 
@@ -114,7 +100,7 @@ void AnswerPrinter::print_call() {
 }
 
 Result<void> AnswerPrinter::finish() {
-  take_progress_away();
+  progress_.reset();
   end_line();
   part_ = Part::kNothing;
   return written_;

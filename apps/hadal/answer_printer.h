@@ -7,6 +7,7 @@
 // little trusted as a file from a stranger.
 #pragma once
 
+#include <atomic>
 #include <cstdio>
 #include <optional>
 #include <string>
@@ -15,7 +16,7 @@
 
 #include "base/result.h"
 #include "engine/generate.h"
-#include "terminal/progress.h"
+#include "terminal/live_progress.h"
 #include "terminal/style.h"
 
 namespace hadal::cli {
@@ -49,13 +50,13 @@ class AnswerPrinter final : public GenerationObserver {
   void end_line();
   void write(std::string_view text);  // the model's
   void put(std::string_view text);    // as it is
-  void take_progress_away();
   void print_call();
 
   PrinterOptions options_;
   Style style_;
   std::FILE* out_;
-  std::optional<ProgressBar> progress_;
+  std::atomic<uint64_t> prompt_done_ = 0;  // tokens; the progress reads it from its thread
+  std::optional<LiveProgress> progress_;
   Part part_ = Part::kNothing;
   bool is_line_open_ = false;
   Result<void> written_;  // the first failure

@@ -74,7 +74,7 @@ Result<int> Chat::run() {
     notice(fmt::format("{}, {} tokens of context. /help lists the commands, Ctrl-D leaves.",
                        engine_.model().files.place(),
                        format_count(static_cast<uint64_t>(engine_.options().context_tokens))));
-  };
+  }
   if (!options_.first_message.empty()) say(std::exchange(options_.first_message, {}));
   while (!quits_) {
     Result<LineInput> input = editor.read();

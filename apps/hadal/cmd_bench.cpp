@@ -75,7 +75,7 @@ Result<int> bench(const Options& options) {
   const double begin_s = now_s();
   HADAL_ASSIGN(const std::shared_ptr<const LoadedModel> model, options.model.load());
   BenchOptions bench_options = options.bench;
-  HADAL_ASSIGN(bench_options.engine, options.model.engine_options(model->description));
+  bench_options.engine = options.model.engine_options(model->description);
   const BenchHooks hooks{
       .now_s = now_s,
       .progress =
@@ -109,12 +109,12 @@ void add_bench_command(CLI::App& app, Action& action) {
   command->remove_option(command->get_option("--threads"));
   BenchOptions& bench_options = options->bench;
   const auto list = [command](const std::string& name, auto& values, const std::string& help) {
-    command->add_option(name, values, help)->delimiter(',')->capture_default_str();
+    command->add_option(name, values, help)->delimiter(',')->allow_extra_args(false)->capture_default_str();
   };
-  list("--prefill", bench_options.prefill_tokens, "Prompt lengths to time, N[,N...]");
-  list("--depth", bench_options.depths, "Tokens that are there before the clock starts, N[,N...]");
-  list("--batch", bench_options.batches, "Sequences that decode together, N[,N...]");
-  list("-t,--threads", bench_options.threads, "Threads, N[,N...]; 0: one per processor");
+  list("--prefill", bench_options.prefill_tokens, "Prompt lengths to time");
+  list("--depth", bench_options.depths, "Tokens that are there before the clock starts");
+  list("--batch", bench_options.batches, "Sequences that decode together");
+  list("-t,--threads", bench_options.threads, "Threads; 0: one per processor");
   command->add_option("--decode", bench_options.decode_tokens, "Tokens to decode; 0: no decode rows")
       ->capture_default_str();
   command->add_option("--repeat", bench_options.repeat, "Rounds; a row's figure is their median")

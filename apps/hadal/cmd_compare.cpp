@@ -9,6 +9,7 @@
 #include "commands.h"
 #include "engine/compare.h"
 #include "model_options.h"
+#include "terminal/style.h"
 
 namespace hadal::cli {
 namespace {
@@ -20,7 +21,6 @@ struct Options {
   std::string goldens;
   std::vector<std::string> prompts;
   bool json = false;
-  bool verbose = false;
 };
 
 void print_table(const CompareReport& report) {
@@ -37,31 +37,33 @@ void print_table(const CompareReport& report) {
 Result<int> compare(const Options& options) {
   HADAL_ASSIGN(const std::shared_ptr<const LoadedModel> model, options.model.load());
   CompareOptions compare_options;
-  HADAL_ASSIGN(compare_options.engine, options.model.engine_options(model->description));
+  compare_options.engine = options.model.engine_options(model->description);
   compare_options.mode = compare_options.engine.mode;
   compare_options.prompts = options.prompts;
   const fs::path path =
       options.goldens.empty() ? fs::path(options.model.model) / "goldens.safetensors" : fs::path(options.goldens);
-  HADAL_ASSIGN(const MappedFile goldens, MappedFile::open(path));
+  HADAL_ASSIGN(const MappedFile file, MappedFile::open(path));
+  const std::string name = path.string();
+  HADAL_ASSIGN(const Goldens goldens, Goldens::parse(file.bytes(), name));
   json::Value about;
   const fs::path about_path = fs::path(path).replace_extension(".json");
   if (fs::exists(about_path)) {
     HADAL_ASSIGN(const std::string text, read_file(about_path, kGoldensJsonBytesMax));
     HADAL_ASSIGN(about, json::parse(text, about_path.string()));
   }
-  const bool shows_progress = isatty(STDERR_FILENO) != 0 && !options.json;
+  const bool shows_progress = inspect_terminal(STDERR_FILENO).has_motion;
   const auto progress = [&](int64_t done, int64_t of) {
-    if (shows_progress) fmt::print(stderr, "\rcomparing set {} of {} ... ", done + 1, of);
+    if (shows_progress) fmt::print(stderr, "\r\033[Kcomparing set {} of {}", done + 1, of);
   };
-  HADAL_ASSIGN(const CompareReport report,
-               compare_with_goldens(model, goldens.bytes(), about, compare_options, progress));
+  const Result<CompareReport> report = compare_with_goldens(model, goldens, about, compare_options, progress);
   if (shows_progress) fmt::print(stderr, "\r\033[K");
+  if (!report.ok()) return report.error();
   if (options.json) {
-    fmt::print("{}\n", json::dump_pretty(compare_to_json(report)));
+    fmt::print("{}\n", json::dump_pretty(compare_to_json(*report)));
   } else {
-    print_table(report);
+    print_table(*report);
   }
-  return report.pass ? 0 : 1;
+  return report->pass ? 0 : 1;
 }
 
 }  // namespace
@@ -71,10 +73,14 @@ void add_compare_command(CLI::App& app, Action& action) {
   options->model.mode = "exact";
   CLI::App* command = app.add_subcommand("compare", "Compare a model with golden vectors");
   options->model.add_to(*command, false);
-  command->add_option("goldens", options->goldens, "goldens.safetensors; default: the one in the model's folder");
-  command->add_option("--set", options->prompts, "Compare only these sets; default: all that belong to the mode");
+  command->add_option("goldens", options->goldens, "goldens.safetensors; default: the one in the model's folder")
+      ->type_name("FILE");
+  command
+      ->add_option("--set", options->prompts,
+                   "Compare only this set; may be given several times; default: all of the mode")
+      ->allow_extra_args(false);
   command->add_flag("--json", options->json, "One JSON object instead of a table");
-  command->footer("Example:\n  hadal compare ./DeepSeek-V4-Flash goldens.safetensors --mode exact");
+  command->footer("Examples:\n  hadal compare ./DeepSeek-V4-Flash goldens.safetensors --mode exact");
   command->callback([options, &action] { action = [options] { return compare(*options); }; });
 }
 

@@ -55,12 +55,13 @@ void add_doctor_command(CLI::App& app, Action& action) {
   auto options = std::make_shared<Options>();
   CLI::App* command =
       app.add_subcommand("doctor", "Say what this machine can do, what will be slow and how to mend it");
-  command->add_option("--model", options->model, "Folder of a model: its disk's speed is measured, its size looked at");
+  command->add_option("--model", options->model, "Folder of a model: its disk's speed is measured, its size looked at")
+      ->type_name("FOLDER");
   command->add_option("-t,--threads", options->threads, "Threads that measure; 0: one per processor")
       ->capture_default_str()
       ->check(CLI::Range(0, 4096));
   command->add_flag("--json", options->json, "One JSON object instead of text");
-  command->footer("Example:\n  hadal doctor --model ./DeepSeek-V4-Flash");
+  command->footer("Examples:\n  hadal doctor --model ./DeepSeek-V4-Flash");
   command->callback([options, &action] { action = [options] { return doctor(*options); }; });
 }
 

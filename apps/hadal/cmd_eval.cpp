@@ -74,7 +74,7 @@ Result<std::optional<Engine>> reference_engine(const Options& options,
     reference.model = options.kl_model;
     HADAL_ASSIGN(loaded, reference.load());
   }
-  HADAL_ASSIGN(const EngineOptions engine_options, reference.engine_options(loaded->description));
+  const EngineOptions engine_options = reference.engine_options(loaded->description);
   HADAL_ASSIGN(Engine engine, Engine::create(std::move(loaded), engine_options));
   return std::optional<Engine>(std::move(engine));
 }
@@ -152,7 +152,7 @@ Result<int> eval(const Options& options) {
   HADAL_ASSIGN(const std::string text, read_file(options.text, kTextBytesMax));
   HADAL_ASSIGN(const std::vector<std::string_view> documents, documents_of(options, text));
   HADAL_ASSIGN(const std::shared_ptr<const LoadedModel> model, options.model.load());
-  HADAL_ASSIGN(EngineOptions engine_options, options.model.engine_options(model->description));
+  EngineOptions engine_options = options.model.engine_options(model->description);
   widen_for_needles(options, model->description, engine_options);
   HADAL_ASSIGN(Engine engine, Engine::create(model, engine_options));
   if (options.has_needle) return find_needles_in(engine, text, options);
@@ -178,23 +178,28 @@ void add_eval_command(CLI::App& app, Action& action) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("eval", "Score a text: perplexity, and KL between two modes or models");
   options->model.add_to(*command, false);
-  command->add_option("text", options->text, "Text file; documents are separated by NUL bytes")->required();
-  command->add_option("--kl", options->kl_mode,
-                      "Also compare with this mode as the reference: mean KL and equal greedy tokens");
-  command->add_option("--kl-model", options->kl_model, "The same with another model as the reference");
+  command->add_option("text", options->text, "Text file; documents are separated by NUL bytes")
+      ->required()
+      ->type_name("FILE");
+  command
+      ->add_option("--kl", options->kl_mode,
+                   "Also compare with this mode as the reference: mean KL and equal greedy tokens")
+      ->check(CLI::IsMember(mode_names()));
+  command->add_option("--kl-model", options->kl_model, "The same with another model as the reference")
+      ->type_name("PATH");
   command->add_option("--documents", options->documents, "Only the first N documents; 0: all")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
   CLI::Option* needle = command->add_flag("--needle", options->has_needle,
                                           "Instead: hide a code word in the text and ask for it, at several depths");
-  command->add_option("--needle-tokens", options->needle.filler_tokens, "Lengths of the text around it, N[,N...]")
+  command->add_option("--needle-tokens", options->needle.filler_tokens, "Lengths of the text around it")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->capture_default_str()
       ->needs(needle);
-  command
-      ->add_option("--needle-depth", options->needle.depths_percent,
-                   "Where it is hidden, percent of the text, P[,P...]")
+  command->add_option("--needle-depth", options->needle.depths_percent, "Where it is hidden, percent of the text")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->capture_default_str()
       ->needs(needle);
   command->add_option("--seed", options->needle.seed, "Of the code words")->capture_default_str()->needs(needle);

@@ -1,4 +1,4 @@
-// hadal inspect [FILE|FOLDER]: what a checkpoint holds, without loading it.
+// hadal inspect [FILE|FOLDER]: what a checkpoint, a saved state or a saved conversation holds, without loading it.
 
 #include <fmt/format.h>
 
@@ -8,7 +8,7 @@
 #include "base/format.h"
 #include "commands.h"
 #include "embedded_model.h"
-#include "inspect_state.h"
+#include "inspect_saved.h"
 #include "model/inspect.h"
 #include "progress_line.h"
 #include "terminal/interrupt.h"
@@ -149,7 +149,7 @@ Result<int> inspect(const Options& options) {
   const fs::path path = options.path;
   std::error_code ignored;
   if (!options.path.empty() && fs::is_regular_file(path, ignored) && !is_checkpoint_file(path)) {
-    return inspect_state(path, options.json);
+    return inspect_saved(path, options.json);
   }
   HADAL_ASSIGN(ModelFiles files, options.path.empty() ? Result<ModelFiles>(embedded_model()) : ModelFiles::open(path));
   std::optional<Checkpoint> checkpoint;
@@ -171,9 +171,12 @@ Result<int> inspect(const Options& options) {
 
 void add_inspect_command(CLI::App& app, Action& action) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("inspect", "Tell what a checkpoint holds, without loading it");
-  command->add_option("path", options->path,
-                      "Model folder, .safetensors file or index; default: the model that ships with hadal");
+  CLI::App* command = app.add_subcommand("inspect", "Tell what a checkpoint or saved conversation holds");
+  command
+      ->add_option(
+          "path", options->path,
+          "Model folder, .safetensors file or index, or a file that /save wrote; without it the embedded model")
+      ->type_name("PATH");
   command->add_flag("--tensors", options->tensors, "List every tensor with its place");
   command->add_flag("--verify", options->verify, "Read every number and look for NaN and infinity");
   command->add_flag("--json", options->json, "One JSON object with exact numbers");
@@ -183,7 +186,8 @@ void add_inspect_command(CLI::App& app, Action& action) {
       "Examples:\n"
       "  hadal inspect ./DeepSeek-V4-Flash\n"
       "  hadal inspect ./DeepSeek-V4-Flash --verify\n"
-      "  hadal inspect model.safetensors --tensors --json");
+      "  hadal inspect model.safetensors --tensors --json\n"
+      "  hadal inspect ~/.local/state/hadal/conversations/trip.state");
   command->callback([options, &action] { action = [options] { return inspect(*options); }; });
 }
 

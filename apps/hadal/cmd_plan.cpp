@@ -22,7 +22,7 @@ struct Options {
 
 Result<int> plan(const Options& options) {
   HADAL_ASSIGN(const std::shared_ptr<const LoadedModel> model, options.model.load());
-  HADAL_ASSIGN(EngineOptions engine_options, options.model.engine_options(model->description));
+  EngineOptions engine_options = options.model.engine_options(model->description);
   engine_options.sequences = options.sequences;
   HADAL_ASSIGN(const ContextPlans plans, plan_contexts(*model, engine_options, options.contexts));
   double read_bytes_per_s = 0;
@@ -47,10 +47,9 @@ void add_plan_command(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("plan", "Show what would lie where and what fits; allocates nothing");
   options->model.add_to(*command, true);
   command->remove_option(command->get_option("--context"));
-  command
-      ->add_option("-c,--context", options->contexts,
-                   "Contexts to plan for, N[,N...]; 0: 4096 or what the model allows")
+  command->add_option("-c,--context", options->contexts, "Contexts to plan for; 0: 4096 or what the model allows")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->capture_default_str();
   command->add_option("--sequences", options->sequences, "Conversations that are open at the same time")
       ->capture_default_str()
@@ -58,7 +57,7 @@ void add_plan_command(CLI::App& app, Action& action) {
   command->add_flag("--measure", options->measure,
                     "Also measure the memory's bandwidth: how fast decode could be at best");
   command->add_flag("--json", options->json, "One JSON object instead of a table");
-  command->footer("Example:\n  hadal plan ./DeepSeek-V4-Flash --context 4096,65536,1048576 --measure");
+  command->footer("Examples:\n  hadal plan ./DeepSeek-V4-Flash --context 4096,65536,1048576 --measure");
   command->callback([options, &action] { action = [options] { return plan(*options); }; });
 }
 

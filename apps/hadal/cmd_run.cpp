@@ -1,13 +1,13 @@
 // hadal run [MODEL] [PROMPT]: one answer, or a chat.
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <chrono>
 
 #include "answer_printer.h"
 #include "chat.h"
+#include "clock.h"
+#include "command_line.h"
 #include "commands.h"
 #include "conversation.h"
 #include "run_options.h"
@@ -21,12 +21,8 @@ namespace {
 constexpr int kExitWrongUsage = 2;
 constexpr int kExitInterrupted = 130;
 
-double now_s() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-int wrong_usage(const Error& error) {
-  write_notice(error.to_string() + "\n");
+int wrong_usage(const Error& error, const RunOptions& options) {
+  write_notice(error_text(error, options.json));
   return kExitWrongUsage;
 }
 
@@ -80,27 +76,26 @@ Result<int> answer_once(Engine& engine, const RunOptions& options, Conversation 
 
 Result<int> run(const RunOptions& options) {
   const double begin_s = now_s();
-  if (const Result<void> usage = check_usage(options); !usage.ok()) return wrong_usage(usage.error());
+  if (const Result<void> usage = check_usage(options); !usage.ok()) return wrong_usage(usage.error(), options);
   HADAL_ASSIGN(const Conversation conversation, new_conversation(options));
   const bool stdin_is_terminal = isatty(STDIN_FILENO) != 0;
-  // Services start programs with a closed standard input.
-  const bool stdin_is_open = fcntl(STDIN_FILENO, F_GETFD) >= 0;
-  HADAL_ASSIGN(const std::optional<std::string> prompt, read_prompt(options, stdin_is_open && !stdin_is_terminal));
+  HADAL_ASSIGN(const std::optional<std::string> prompt, read_prompt(options, !stdin_is_terminal));
   const bool chats = options.interactive || (!prompt && stdin_is_terminal && !options.raw && !options.json);
   if (!chats && (!prompt || prompt->empty())) {
-    return wrong_usage({.code = ErrorCode::kInvalid,
-                        .what = "there is no prompt",
-                        .in = "hadal run",
-                        .want = "-p 'TEXT', -f FILE or text in a pipe",
-                        .found = "nothing",
-                        .hint = "without a prompt, in a terminal, a chat begins"});
+    const Error no_prompt{.code = ErrorCode::kInvalid,
+                          .what = "there is no prompt",
+                          .in = "hadal run",
+                          .want = "-p 'TEXT', -f FILE or text in a pipe",
+                          .found = "nothing",
+                          .hint = "without a prompt, in a terminal, a chat begins"};
+    return wrong_usage(no_prompt, options);
   }
 
   HADAL_ASSIGN(const std::shared_ptr<const LoadedModel> model, options.model.load());
   HADAL_TRY(check_tokenizer(*model));
   const Result<ChatSettings> settings = chat_settings(options, *model);
-  if (!settings.ok()) return wrong_usage(settings.error());
-  HADAL_ASSIGN(const EngineOptions engine_options, options.model.engine_options(model->description));
+  if (!settings.ok()) return wrong_usage(settings.error(), options);
+  const EngineOptions engine_options = options.model.engine_options(model->description);
   HADAL_ASSIGN(Engine engine, Engine::create(model, engine_options));
   if (options.verbose) write_notice(plan_table(engine.plan()) + "\n");
   if (!chats) return answer_once(engine, options, conversation, *prompt, *settings, begin_s);

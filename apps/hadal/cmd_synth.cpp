@@ -79,13 +79,14 @@ Result<int> synth(const Options& options) {
 void add_synth_command(CLI::App& app, Action& action) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("synth", "Write a checkpoint with made-up weights in a real geometry");
-  command->add_option("out", options->out, "Folder to write; new or empty")->required();
+  command->add_option("out", options->out, "Folder to write; new or empty")->required()->type_name("FOLDER");
   command->add_option("--like", options->synth.geometry, "Geometry to take")
       ->required()
       ->check(CLI::IsMember(geometry_names()));
   command->add_option("--layers", options->synth.layers, "Only the first N layers; default: all");
   command->add_flag("--no-mtp", options->no_mtp, "Leave out the draft layer");
-  command->add_option("--tokenizer", options->tokenizer, "Copy this tokenizer.json beside the weights");
+  command->add_option("--tokenizer", options->tokenizer, "Copy this tokenizer.json beside the weights")
+      ->type_name("FILE");
   command->add_flag("--json", options->json, "One JSON object instead of a line");
   command->footer(
       "The numbers are random, the sizes and the stored format are the release's: for benchmarks and tests on "

@@ -1,31 +1,56 @@
 #include "model_options.h"
 
-#include <CLI/CLI.hpp>
+#include <unistd.h>
 
+#include <CLI/CLI.hpp>
+#include <span>
+
+#include "base/check.h"
+#include "clock.h"
+#include "device/cpu/host_memory.h"
 #include "embedded_model.h"
+#include "terminal/live_progress.h"
 
 namespace hadal::cli {
 namespace {
 
-Error unknown_name(std::string_view option, std::string_view want, std::string_view found) {
-  return Error{.code = ErrorCode::kInvalid,
-               .what = "unknown name for an option",
-               .in = std::string(option),
-               .want = std::string(want),
-               .found = std::string(found),
-               .hint = ""};
+constexpr NumericMode kModes[] = {NumericMode::kFast, NumericMode::kExact, NumericMode::kPublished};
+constexpr CpuLevel kCpuLevels[] = {CpuLevel::kPortable, CpuLevel::kAvx2, CpuLevel::kAvx512};
+constexpr ops::KvFormat kKvFormats[] = {ops::KvFormat::kF32, ops::KvFormat::kBf16, ops::KvFormat::kFp8};
+
+template <class T>
+std::vector<std::string> names_of(std::span<const T> values, std::string_view (*name_of)(T)) {
+  std::vector<std::string> names;
+  for (const T value : values) names.emplace_back(name_of(value));
+  return names;
+}
+
+// The command line has checked that the name is one of them.
+template <class T>
+T named(std::string_view name, std::span<const T> values, std::string_view (*name_of)(T)) {
+  for (const T value : values) {
+    if (name_of(value) == name) return value;
+  }
+  HADAL_CHECK(false, "a name that the command line lets through", name);
+  return values.front();
 }
 
 }  // namespace
+
+std::vector<std::string> mode_names() {
+  return names_of<NumericMode>(kModes, numeric_mode_name);
+}
 
 void ModelOptions::add_to(CLI::App& command, bool has_default) {
   CLI::Option* option = command.add_option("model", model,
                                            "Folder with config.json and .safetensors files, or one .safetensors file" +
                                                std::string(has_default ? "; without it the embedded model" : ""));
+  option->type_name("PATH");
   if (!has_default) option->required();
   command
-      .add_option("--mode", mode, "Arithmetic: fast, exact (float activations) or published (the release's roundings)")
-      ->capture_default_str();
+      .add_option("--mode", mode, "Arithmetic: exact has float activations, published has the roundings of the release")
+      ->capture_default_str()
+      ->check(CLI::IsMember(mode_names()));
   command.add_option("-t,--threads", threads, "Threads; 0: one per processor")
       ->capture_default_str()
       ->check(CLI::Range(0, 4096));
@@ -33,40 +58,30 @@ void ModelOptions::add_to(CLI::App& command, bool has_default) {
   command.add_option("-c,--context", context, "Most tokens of a conversation; 0: 4096 or what the model allows")
       ->capture_default_str();
   command.add_option("--chunk", chunk, "Tokens of the prompt that are computed together")->capture_default_str();
-  command.add_option("--kv", kv, "Storage of keys and values: f32, bf16 or fp8; default: the mode's");
-  command.add_option("--cpu", cpu, "Kernels: portable, avx2 or avx512; default: the best that this processor has");
+  command.add_option("--kv", kv, "Storage of keys and values; default: the mode's")
+      ->check(CLI::IsMember(names_of<ops::KvFormat>(kKvFormats, ops::kv_format_name)));
+  command.add_option("--cpu", cpu, "Kernels; default: the best that this processor has")
+      ->check(CLI::IsMember(names_of<CpuLevel>(kCpuLevels, cpu_level_name)));
 }
 
 Result<std::shared_ptr<const LoadedModel>> ModelOptions::load() const {
   if (model.empty()) return LoadedModel::open(embedded_model());
+  const LiveProgress progress({.label = "loading"}, inspect_terminal(STDERR_FILENO), now_s, resident_bytes);
   HADAL_ASSIGN(ModelFiles files, ModelFiles::open(model));
   return LoadedModel::open(std::move(files));
 }
 
-Result<EngineOptions> ModelOptions::engine_options(const ModelDescription& description) const {
+EngineOptions ModelOptions::engine_options(const ModelDescription& description) const {
   EngineOptions options;
-  const std::optional<NumericMode> parsed_mode = parse_numeric_mode(mode);
-  if (!parsed_mode) return unknown_name("--mode", "fast, exact or published", mode);
-  options.mode = *parsed_mode;
+  options.mode = named<NumericMode>(mode, kModes, numeric_mode_name);
   options.n_threads = threads;
   options.pin = pin;
   options.context_tokens = context;
   options.chunk_tokens = chunk;
-  if (!cpu.empty()) {
-    options.cpu_level = parse_cpu_level(cpu);
-    if (!options.cpu_level) return unknown_name("--cpu", "portable, avx2 or avx512", cpu);
-  }
+  if (!cpu.empty()) options.cpu_level = named<CpuLevel>(cpu, kCpuLevels, cpu_level_name);
   if (!kv.empty()) {
     options.state = default_state_options(description, options.mode);
-    if (kv == "f32") {
-      options.state->kv_format = ops::KvFormat::kF32;
-    } else if (kv == "bf16") {
-      options.state->kv_format = ops::KvFormat::kBf16;
-    } else if (kv == "fp8") {
-      options.state->kv_format = ops::KvFormat::kFp8;
-    } else {
-      return unknown_name("--kv", "f32, bf16 or fp8", kv);
-    }
+    options.state->kv_format = named<ops::KvFormat>(kv, kKvFormats, ops::kv_format_name);
   }
   return options;
 }

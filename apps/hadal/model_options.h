@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "engine/engine.h"
@@ -12,6 +13,9 @@ class App;
 }
 
 namespace hadal::cli {
+
+// What --mode takes.
+std::vector<std::string> mode_names();
 
 struct ModelOptions {
   std::string model;  // folder or .safetensors file; empty: the embedded model
@@ -27,9 +31,10 @@ struct ModelOptions {
   // --cpu.
   void add_to(CLI::App& command, bool has_default);
 
+  // At a terminal, a load that takes its time shows how much is resident.
   Result<std::shared_ptr<const LoadedModel>> load() const;
-  // Names checked, translated; the description decides which layouts are possible.
-  Result<EngineOptions> engine_options(const ModelDescription& description) const;
+  // Names translated, which the command line has checked.
+  EngineOptions engine_options(const ModelDescription& description) const;
 };
 
 }  // namespace hadal::cli

@@ -63,14 +63,17 @@ void RunOptions::add_to(CLI::App& command) {
   model.add_to(command, true);
   command.add_option("prompt", positional_prompt, "The prompt; without one, a pipe is read or a chat begins");
   command.add_option("-p,--prompt", prompt, "The prompt, for the embedded model or any other");
-  command.add_option("-f,--file", file, "A text file as prompt, behind -p if both are given");
+  command.add_option("-f,--file", file, "A text file as prompt, behind -p if both are given")->type_name("FILE");
   command.add_flag("-i,--interactive", interactive,
                    "Chat, even when standard input is no terminal: each line is a message");
   command.add_flag("--raw", raw, "Continue the prompt as plain text: no roles, no system prompt");
   command.add_option("--system", system, "System prompt");
-  command.add_option("--think", think, "Reason before answering: off, on, high or max")->capture_default_str();
+  command.add_option("--think", think, "Reason before answering")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"off", "on", "high", "max"}));
   command.add_flag("--show-thinking", show_thinking, "Print the reasoning even when the output is no terminal");
-  command.add_option("--tools", tools, "JSON file with the tools that the model may call, as OpenAI's API takes them");
+  command.add_option("--tools", tools, "JSON file with the tools that the model may call, as OpenAI's API takes them")
+      ->type_name("FILE");
 
   const std::string sampling = "Sampling";
   command.add_option("--temperature", temperature, "0 is greedy, up to 2; default: the model's recommendation")
@@ -88,8 +91,10 @@ void RunOptions::add_to(CLI::App& command) {
   command.add_option("--stop", stop, "The answer ends before this text; may be given several times")
       ->group(sampling)
       ->allow_extra_args(false);
-  command.add_option("--logit-bias", logit_bias, "ID=BIAS, -100 to 100; may be given several times")
+  command
+      .add_option("--logit-bias", logit_bias, "Added to the logit of a token, -100 to 100; may be given several times")
       ->group(sampling)
+      ->type_name("ID=BIAS")
       ->allow_extra_args(false);
   command.add_option("--logprobs", logprobs, "Log-probabilities of each token and of the N best, 0 to 20")
       ->group(sampling);
@@ -121,7 +126,6 @@ Result<void> check_usage(const RunOptions& options) {
   }
   HADAL_TRY(StopMatcher::create(options.stop));
   for (const std::string& bias : options.logit_bias) HADAL_TRY(parse_logit_bias(bias));
-  HADAL_TRY(parse_think(options));
   return {};
 }
 

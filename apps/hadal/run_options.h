@@ -53,7 +53,7 @@ Result<ChatSettings> chat_settings(const RunOptions& options, const LoadedModel&
 Result<json::Value> read_tools(const RunOptions& options);
 
 // -p, then the file, then what is piped in, with blank lines between them; one line end at the end of a file or pipe is
-// dropped. `has_pipe`: standard input is open and no terminal. Nothing when none of them is given. Errors: Io,
+// dropped. `has_pipe`: standard input is no terminal. Nothing when none of them is given. Errors: Io,
 // NotFound, Limit, Invalid (not UTF-8), each naming the source.
 Result<std::optional<std::string>> read_prompt(const RunOptions& options, bool has_pipe);
 

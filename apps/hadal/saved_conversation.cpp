@@ -123,12 +123,20 @@ Result<fs::path> save_conversation(const Conversation& conversation, const Engin
   HADAL_TRY(create_private_folder(folder));
   HADAL_ASSIGN(AtomicFile state, AtomicFile::create(folder / (name + ".state"), true));
   HADAL_TRY(engine.save(id, state));
-  HADAL_TRY(state.commit());
   const fs::path path = folder / (name + ".json");
   HADAL_ASSIGN(AtomicFile messages, AtomicFile::create(path, true));
   HADAL_TRY(messages.write(json::dump_pretty(to_json(conversation, engine.model().identity)) + "\n"));
+  // Both are written before either takes its place: a disk that is full for one leaves what was saved before.
+  HADAL_TRY(state.commit());
   HADAL_TRY(messages.commit());
   return path;
+}
+
+Result<SavedConversation> parse_conversation(const json::Value& value, const fs::path& path) {
+  SavedConversation saved;
+  HADAL_ASSIGN(saved.conversation, from_json(value, path));
+  if (const json::Value* model = value.find("model")) saved.model_identity = model->as_string();
+  return saved;
 }
 
 Result<ResumedConversation> resume_conversation(Engine& engine, const std::string& name) {
@@ -143,10 +151,11 @@ Result<ResumedConversation> resume_conversation(Engine& engine, const std::strin
                  .found = name,
                  .hint = ""};
   }
+  ResumedConversation resumed;
   HADAL_ASSIGN(const std::string text, read_file(path, kConversationBytesMax));
   HADAL_ASSIGN(const json::Value value, json::parse(text, path.string()));
-  ResumedConversation resumed;
-  HADAL_ASSIGN(resumed.conversation, from_json(value, path));
+  HADAL_ASSIGN(SavedConversation saved, parse_conversation(value, path));
+  resumed.conversation = std::move(saved.conversation);
   Result<SequenceId> restored = restore_state(engine, folder / (name + ".state"));
   if (restored.ok()) {
     resumed.id = *restored;

@@ -24,6 +24,14 @@ Result<fs::path> state_folder();
 Result<fs::path> save_conversation(const Conversation& conversation, const Engine& engine, SequenceId id,
                                    const std::string& name);
 
+struct SavedConversation {
+  Conversation conversation;
+  std::string model_identity;  // of the model that it was held with
+};
+
+// What a NAME.json holds; the path is for messages. Errors: Corrupt, Invalid, Unsupported.
+Result<SavedConversation> parse_conversation(const json::Value& value, const fs::path& path);
+
 struct ResumedConversation {
   Conversation conversation;
   SequenceId id = 0;                   // opened in the engine: restored, or empty

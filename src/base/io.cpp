@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -121,6 +123,55 @@ Result<std::string> read_stdin(uint64_t bytes_max) {
   return text;
 }
 
+// ---- which file lies where ----
+
+namespace {
+
+// What a signal handler can look through: fixed, without locks. DeepSeek-V4's largest release has 163 shards; a file
+// beyond the table is mapped all the same, and then the handler does not know its name.
+constexpr size_t kMappingsMax = 1024;
+constexpr size_t kPathBytesMax = 256;
+
+struct Mapping {
+  std::atomic<bool> is_taken{false};
+  std::atomic<const std::byte*> begin{nullptr};  // set last, cleared first: what it stands for is complete
+  size_t bytes = 0;
+  char path[kPathBytesMax] = {};
+};
+Mapping g_mappings[kMappingsMax];
+
+void enter_mapping(const std::byte* begin, size_t bytes, const std::string& path) {
+  for (Mapping& mapping : g_mappings) {
+    if (mapping.is_taken.exchange(true)) continue;
+    const size_t n = std::min(path.size(), kPathBytesMax - 1);
+    std::memcpy(mapping.path, path.data() + path.size() - n, n);
+    mapping.path[n] = '\0';
+    mapping.bytes = bytes;
+    mapping.begin.store(begin);
+    return;
+  }
+}
+
+void leave_mapping(const std::byte* begin) {
+  for (Mapping& mapping : g_mappings) {
+    if (mapping.begin.load() != begin) continue;
+    mapping.begin.store(nullptr);
+    mapping.is_taken.store(false);
+    return;
+  }
+}
+
+}  // namespace
+
+const char* mapped_file_at(const void* address) {
+  const auto at = reinterpret_cast<uintptr_t>(address);
+  for (const Mapping& mapping : g_mappings) {
+    const auto begin = reinterpret_cast<uintptr_t>(mapping.begin.load());
+    if (begin != 0 && at >= begin && at - begin < mapping.bytes) return mapping.path;
+  }
+  return nullptr;
+}
+
 Result<MappedFile> MappedFile::open(const fs::path& path) {
   const Descriptor fd = open_to_read(path);
   if (fd.get() < 0) return io_error("cannot open the file", path, errno);
@@ -135,11 +186,14 @@ Result<MappedFile> MappedFile::open(const fs::path& path) {
   ::madvise(address, size, MADV_HUGEPAGE);
   file.data_ = static_cast<const std::byte*>(address);
   file.size_ = size;
+  enter_mapping(file.data_, file.size_, path.string());
   return file;
 }
 
 MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+  if (data_ == nullptr) return;
+  leave_mapping(data_);
+  ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept

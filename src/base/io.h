@@ -19,7 +19,8 @@ Result<std::string> read_file(const fs::path& path, uint64_t bytes_max);
 
 Result<uint64_t> file_bytes(const fs::path& path);
 
-// A file mapped read-only. Move-only; unmaps when destroyed. An empty file maps to an empty span.
+// A file mapped read-only. Move-only; unmaps when destroyed. An empty file maps to an empty span. Reading what lay
+// behind the end of a file that became shorter meanwhile raises SIGBUS; mapped_file_at() tells its handler the file.
 class MappedFile {
  public:
   static Result<MappedFile> open(const fs::path& path);
@@ -37,6 +38,10 @@ class MappedFile {
   const std::byte* data_ = nullptr;
   size_t size_ = 0;
 };
+
+// The path of the mapped file that the address lies in, at most its last 255 bytes; null when it lies in none.
+// Async-signal-safe. The text is valid as long as the file is mapped.
+const char* mapped_file_at(const void* address);
 
 // Where bytes go. Tests give a sink that is full, slow or broken.
 class ByteSink {

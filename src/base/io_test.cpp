@@ -70,6 +70,35 @@ TEST(Io, a_map_survives_moves_and_an_empty_file_maps_to_nothing) {
   EXPECT_TRUE(MappedFile::open(folder / "empty")->bytes().empty());
 }
 
+TEST(Io, an_address_in_a_map_tells_the_file) {
+  const TempFolder folder;
+  folder.write("a", "0123456789");
+  folder.write("b", "0123456789");
+  const MappedFile a = MappedFile::open(folder / "a").value();
+  const std::byte* inside_b = nullptr;
+  {
+    const MappedFile b = MappedFile::open(folder / "b").value();
+    inside_b = b.bytes().data() + 9;
+    EXPECT_EQ(std::string(mapped_file_at(a.bytes().data())), folder / "a");
+    EXPECT_EQ(std::string(mapped_file_at(inside_b)), folder / "b");
+    EXPECT_EQ(mapped_file_at(inside_b + 1), nullptr);
+  }
+  EXPECT_EQ(mapped_file_at(inside_b), nullptr);
+  EXPECT_EQ(mapped_file_at(nullptr), nullptr);
+}
+
+TEST(Io, more_maps_than_the_table_holds_are_maps_all_the_same) {
+  const TempFolder folder;
+  folder.write("a", "0123456789");
+  std::vector<MappedFile> maps;
+  for (int i = 0; i < 1100; ++i) maps.push_back(MappedFile::open(folder / "a").value());
+  EXPECT_EQ(maps.back().bytes().size(), 10u);
+  EXPECT_EQ(mapped_file_at(maps.back().bytes().data()), nullptr);
+  maps.clear();
+  const MappedFile again = MappedFile::open(folder / "a").value();
+  EXPECT_NE(mapped_file_at(again.bytes().data()), nullptr);
+}
+
 TEST(AtomicFile, nothing_is_seen_before_commit_and_everything_after) {
   const TempFolder folder;
   folder.write("a", "old");

@@ -135,32 +135,17 @@ class Builder {
     if (++n_values_ > limits_.values_max) return beyond("JSON has too many values", "values", limits_.values_max);
     json_type type{};
     if (auto error = source.type().get(type)) return failed(error);
-    switch (type) {
-      case json_type::null: {
-        bool is_null = false;
-        if (auto error = simdjson::simdjson_result<bool>(source.is_null()).get(is_null)) return failed(error);
-        if (!is_null) return failed(simdjson::INCORRECT_TYPE);
-        return Value();
-      }
-      case json_type::boolean: {
-        bool v = false;
-        if (auto error = source.get_bool().get(v)) return failed(error);
-        return Value::boolean(v);
-      }
-      case json_type::number:
-        return number(source);
-      case json_type::string: {
-        std::string_view v;
-        if (auto error = source.get_string().get(v)) return failed(error);
-        return Value::string(v);
-      }
-      case json_type::array:
-        return array(source, depth);
-      case json_type::object:
-        return object(source, depth);
-    }
-    return failed(simdjson::TAPE_ERROR);
+    if (type == json_type::array) return array(source, depth);
+    if (type == json_type::object) return object(source, depth);
+    // Of a value without parts the beginning is the place; the cursor is behind it when it turns out to be wrong.
+    HADAL_ASSIGN(const std::string_view token, raw_token(source));
+    Result<Value> value = scalar(source, type, token);
+    if (!value.ok()) failed_at_ = token.data();
+    return value;
   }
+
+  // Where the failure lies, if that is known better than by the cursor.
+  const char* failed_at() const { return failed_at_; }
 
   Error failed(simdjson::error_code error) const {
     return Error{.code = ErrorCode::kCorrupt,
@@ -182,15 +167,47 @@ class Builder {
                  .hint = ""};
   }
 
+  // The text of a value up to the next one. A document gives it as a result, a value inside of it as it is.
   template <class Source>
-  Result<Value> number(Source& source) {
-    // Big integers do not fit simdjson's numbers: the text decides, checked against JSON's number grammar.
+  Result<std::string_view> raw_token(Source& source) {
     std::string_view token;
     if constexpr (requires { source.raw_json_token().get(token); }) {
       if (auto error = source.raw_json_token().get(token)) return failed(error);
+      return token;
     } else {
-      token = source.raw_json_token();
+      return source.raw_json_token();
     }
+  }
+
+  template <class Source>
+  Result<Value> scalar(Source& source, json_type type, std::string_view token) {
+    switch (type) {
+      case json_type::null: {
+        bool is_null = false;
+        if (auto error = simdjson::simdjson_result<bool>(source.is_null()).get(is_null)) return failed(error);
+        if (!is_null) return failed(simdjson::INCORRECT_TYPE);
+        return Value();
+      }
+      case json_type::boolean: {
+        bool v = false;
+        if (auto error = source.get_bool().get(v)) return failed(error);
+        return Value::boolean(v);
+      }
+      case json_type::number:
+        return number(source, token);
+      case json_type::string: {
+        std::string_view v;
+        if (auto error = source.get_string().get(v)) return failed(error);
+        return Value::string(v);
+      }
+      default:
+        return failed(simdjson::TAPE_ERROR);
+    }
+  }
+
+  template <class Source>
+  Result<Value> number(Source& source, std::string_view token) {
+    // Big integers do not fit simdjson's numbers: the text decides, checked against JSON's number grammar.
     while (!token.empty() &&
            (token.back() == ' ' || token.back() == '\n' || token.back() == '\r' || token.back() == '\t')) {
       token.remove_suffix(1);
@@ -269,7 +286,37 @@ class Builder {
   std::string name_;
   ParseLimits limits_;
   size_t n_values_ = 0;
+  const char* failed_at_ = nullptr;
 };
+
+// Where a text is wrong that simdjson refuses before it has a cursor: at a byte that is not UTF-8, at a control
+// character inside a string, or where a string begins that never ends.
+size_t lexical_error_at(std::string_view text) {
+  std::optional<size_t> string_begin;
+  bool is_escaped = false;
+  for (size_t at = 0; at < text.size();) {
+    const utf8::Decoded decoded = utf8::decode(text.substr(at));
+    const char c = text[at];
+    if (!decoded.valid || (string_begin && static_cast<unsigned char>(c) < 0x20)) return at;
+    if (c == '"' && !is_escaped) string_begin = string_begin ? std::nullopt : std::optional(at);
+    is_escaped = string_begin && c == '\\' && !is_escaped;
+    at += static_cast<size_t>(decoded.length);
+  }
+  return string_begin.value_or(text.size());
+}
+
+bool is_lexical(simdjson::error_code error) {
+  return error == simdjson::UTF8_ERROR || error == simdjson::UNCLOSED_STRING || error == simdjson::UNESCAPED_CHARS;
+}
+
+Error out_of_memory(std::string_view name, size_t bytes) {
+  return Error{.code = ErrorCode::kOutOfMemory,
+               .what = "not enough memory to read JSON",
+               .in = std::string(name),
+               .want = fmt::format("memory for {} bytes of text", bytes),
+               .found = "the system refused",
+               .hint = ""};
+}
 
 }  // namespace
 
@@ -284,13 +331,24 @@ Result<Value> parse(std::string_view text, std::string_view name, ParseLimits li
   }
   simdjson::padded_string padded(text);
   simdjson::ondemand::parser parser;
+  if (padded.data() == nullptr) return out_of_memory(name, text.size());
   Builder builder(name, limits);
   simdjson::ondemand::document document;
-  if (auto error = parser.iterate(padded).get(document)) return builder.failed(error);
+  if (auto error = parser.iterate(padded).get(document)) {
+    if (error == simdjson::MEMALLOC) return out_of_memory(name, text.size());
+    Error failed = builder.failed(error);
+    if (is_lexical(error)) failed.in += fmt::format(", byte {}", lexical_error_at(text));
+    return failed;
+  }
   Result<Value> value = builder.build(document, 1);
   if (!value.ok()) {
-    const char* location = nullptr;
-    if (value.error().code == ErrorCode::kCorrupt && !document.current_location().get(location)) {
+    if (value.error().code != ErrorCode::kCorrupt) return value;
+    const char* location = builder.failed_at();
+    if (location != nullptr) {
+      value.error().in += fmt::format(", byte {}", location - padded.data());
+    } else if (value.error().found == simdjson::error_message(simdjson::INCOMPLETE_ARRAY_OR_OBJECT)) {
+      value.error().in += fmt::format(", byte {}", text.size());
+    } else if (!document.current_location().get(location)) {
       value.error().in += fmt::format(", about byte {}", location - padded.data());
     }
     return value;
@@ -299,7 +357,7 @@ Result<Value> parse(std::string_view text, std::string_view name, ParseLimits li
   if (const char* rest = nullptr; !document.current_location().get(rest)) {
     return Error{.code = ErrorCode::kCorrupt,
                  .what = "not valid JSON",
-                 .in = std::string(name),
+                 .in = fmt::format("{}, byte {}", name, rest - padded.data()),
                  .want = "the end of the text",
                  .found = "more text behind the value",
                  .hint = ""};

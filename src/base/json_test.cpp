@@ -67,6 +67,33 @@ TEST(Json, refuses_what_is_not_json_and_names_the_place) {
   }
 }
 
+// A bad text with the offset that its error names.
+struct BadText {
+  std::string text;
+  std::string place;
+};
+
+TEST(Json, names_the_byte_where_it_goes_wrong) {
+  const BadText cases[] = {
+      {"[1,2,\"ab\x80 cd\"]", "byte 8"},  // not UTF-8
+      {"[1,2,\"a\nb\"]", "byte 7"},       // a control character in a string
+      {R"([1,"a\"",")", "byte 9"},        // a string without end, behind one with an escaped quote
+      {"[1,", "byte 3"},                  // the end of the text
+      {"{", "byte 1"},
+      {"[1]]", "byte 3"},  // more behind the value
+      {"[1, 2, 01]", "byte 7"},
+      {R"({"a": "\x"})", "byte 6"},  // the string, not what follows it
+      {R"({"a": [1, {"b": nul}]})", "byte 16"},
+      {"[1 2]", "about byte 3"},  // the cursor's place
+      {"{\"a\":1,\"a\":2}", "about byte 11"},
+  };
+  for (const BadText& bad : cases) {
+    const Result<Value> value = parse(bad.text, "f");
+    ASSERT_FALSE(value.ok()) << bad.text;
+    EXPECT_EQ(value.error().in, "f, " + bad.place) << bad.text;
+  }
+}
+
 TEST(Json, excerpts_are_short_and_hold_no_commands_for_a_terminal) {
   EXPECT_EQ(excerpt("a\x1b[2J\x7f\u009b31m\"\xff"), "\"a\\u001b[2J\\u007f\\u009b31m\\\"\uFFFD\"");
   EXPECT_EQ(excerpt(std::string(199, 'a') + "é").size(), 201u);

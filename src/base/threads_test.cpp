@@ -1,8 +1,14 @@
 #include "base/threads.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <numeric>
+#include <string>
+#include <thread>
+
+#include "base/io.h"
 
 namespace hadal {
 namespace {
@@ -38,10 +44,21 @@ TEST(ThreadPool, slices_cover_the_range_without_overlap) {
   for (const int c : covered) EXPECT_EQ(c, 1);
 }
 
+// Whether every thread of this process but the one that asks sleeps: the letter behind "(name)" in proc(5)'s stat.
+bool others_sleep() {
+  const std::string self = std::to_string(::gettid());
+  for (const fs::directory_entry& task : fs::directory_iterator("/proc/self/task")) {
+    if (task.path().filename() == self) continue;
+    const Result<std::string> stat = read_file(task.path() / "stat", 4096);
+    if (!stat.ok() || stat->at(stat->rfind(')') + 2) != 'S') return false;
+  }
+  return true;
+}
+
 TEST(ThreadPool, workers_that_sleep_wake_up_again) {
   ThreadPool pool(2);
   for (int round = 0; round < 5; ++round) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    while (!others_sleep()) std::this_thread::yield();
     std::atomic<int> n{0};
     pool.run(10, [&](int64_t) { ++n; });
     EXPECT_EQ(n, 10);

@@ -4,18 +4,15 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <map>
 #include <set>
 
-#include "base/format.h"
 #include "engine/logits.h"
-#include "formats/safetensors.h"
 
 namespace hadal {
 namespace {
 
-// From the fixtures' README, section 4 and 5, and v4-tiny's: an engine with float activations.
+// An engine with float activations agrees with another one to these, whatever the order of their sums.
 constexpr double kTolerance = 1e-3;
 constexpr double kRoundedTolerance = 2e-3;     // act_* sets
 constexpr double kShareWithoutMargins = 0.98;  // positions within the tolerance where choices may be close
@@ -26,109 +23,6 @@ constexpr double kNllShareFast = 2e-2;  // BF16 activations leave the goldens: c
 constexpr double kRouteMargin = 1e-3;   // the prompt was searched for safe margins if its gaps are above
 constexpr double kIndexMargin = 5e-4;
 constexpr double kGreedyMargin = 2e-2;  // a closer greedy step may go either way
-
-using Golden = std::map<std::string, const StoredTensor*, std::less<>>;
-
-template <class T>
-std::span<const T> numbers(const Golden& golden, const std::string& name) {
-  const auto found = golden.find(name);
-  if (found == golden.end()) return {};
-  return {reinterpret_cast<const T*>(found->second->bytes.data()), found->second->bytes.size() / sizeof(T)};
-}
-
-// Goldens of experts have a row per layer that has some.
-int64_t moe_layers_before(const ModelDescription& d, size_t layer) {
-  return std::count_if(d.layers.begin(), d.layers.begin() + static_cast<std::ptrdiff_t>(layer),
-                       [](const LayerDescription& l) { return l.ffn == FfnKind::kMoe; });
-}
-
-int64_t dimension(const Golden& golden, const std::string& name, size_t axis) {
-  const auto found = golden.find(name);
-  return found == golden.end() || axis >= found->second->shape.size() ? 0 : found->second->shape[axis];
-}
-
-// What a golden tensor must look like before its numbers are used: the file may be anybody's.
-class GoldenChecker {
- public:
-  GoldenChecker(const Golden& golden, const ModelDescription& description) : golden_(golden), d_(description) {}
-
-  Result<void> check(const std::string& prompt) const {
-    const auto V = d_.vocab_size;
-    const auto L = static_cast<int64_t>(d_.layers.size());
-    const int64_t T = dimension(golden_, prompt + ".ids", 0);
-    HADAL_TRY(check_numbers(prompt + ".ids", {T}, V, true));
-    if (T < 2) return wrong(prompt + ".ids", "at least 2 tokens", fmt::format("{}", T));
-    HADAL_TRY(check_shape(prompt + ".nll", DType::kF32, {T - 1}, true));
-    HADAL_TRY(check_numbers(prompt + ".greedy", {dimension(golden_, prompt + ".greedy", 0)}, V, false));
-    HADAL_TRY(check_rows(prompt, ".logits_pos", T, {{".logits", {-1, V}}}));
-    HADAL_TRY(check_rows(prompt, ".mtp_pos", T - 1, {{".mtp_logits", {-1, V}}}));
-    const int64_t n_moe = moe_layers_before(d_, d_.layers.size());
-    // A plain residual has no axis of streams.
-    std::vector<int64_t> streams = {L, -1, d_.hc_mult, d_.hidden};
-    if (d_.residual == ResidualKind::kPlain) streams.erase(streams.begin() + 2);
-    HADAL_TRY(check_rows(prompt, ".stream_pos", T,
-                         {{".streams", streams}, {".expert_weights", {n_moe, -1, d_.n_experts_per_token}}}));
-    HADAL_TRY(check_numbers(prompt + ".experts", {n_moe, T, d_.n_experts_per_token}, d_.n_routed_experts, false));
-    for (int64_t l = 0; l < L; ++l) {
-      HADAL_TRY(check_rows(prompt, ".index_pos", T, {{fmt::format(".index.L{}", l), {-1, d_.index_topk}}}));
-      const std::string scores = fmt::format("{}.index_scores_last.L{}", prompt, l);
-      HADAL_TRY(check_shape(scores, DType::kF32, {dimension(golden_, scores, 0)}, false));
-    }
-    return {};
-  }
-
- private:
-  struct Dependent {
-    std::string suffix;
-    std::vector<int64_t> shape;  // -1: as many as there are positions
-  };
-
-  static Error wrong(const std::string& name, std::string want, std::string found) {
-    return Error{.code = ErrorCode::kCorrupt,
-                 .what = "a golden tensor does not fit the model",
-                 .in = fmt::format("goldens.safetensors: \"{}\"", name),
-                 .want = std::move(want),
-                 .found = std::move(found),
-                 .hint = "the goldens belong to another model or are damaged"};
-  }
-
-  Result<void> check_shape(const std::string& name, DType dtype, const std::vector<int64_t>& shape,
-                           bool is_needed) const {
-    const auto found = golden_.find(name);
-    if (found == golden_.end()) return is_needed ? Result<void>(wrong(name, "a tensor", "none")) : Result<void>();
-    const StoredTensor& tensor = *found->second;
-    if (tensor.dtype == dtype && tensor.shape == shape) return {};
-    return wrong(name, fmt::format("{} {}", dtype_name(dtype), format_shape(shape)),
-                 fmt::format("{} {}", dtype_name(tensor.dtype), format_shape(tensor.shape)));
-  }
-
-  // Integers in [0, limit); index entries may be -1 and are checked where they are read.
-  Result<void> check_numbers(const std::string& name, const std::vector<int64_t>& shape, int64_t limit,
-                             bool is_needed) const {
-    HADAL_TRY(check_shape(name, DType::kI32, shape, is_needed));
-    for (const int32_t v : numbers<int32_t>(golden_, name)) {
-      if (v < 0 || v >= limit) return wrong(name, fmt::format("0 to {}", limit - 1), fmt::format("{}", v));
-    }
-    return {};
-  }
-
-  // Positions below T, and the tensors that have a row for each of them.
-  Result<void> check_rows(const std::string& prompt, const std::string& positions, int64_t T,
-                          const std::vector<Dependent>& dependents) const {
-    const int64_t n = dimension(golden_, prompt + positions, 0);
-    HADAL_TRY(check_numbers(prompt + positions, {n}, T, false));
-    for (const Dependent& dependent : dependents) {
-      std::vector<int64_t> shape = dependent.shape;
-      std::replace(shape.begin(), shape.end(), int64_t{-1}, n);
-      const DType dtype = dependent.suffix.find(".index.") == 0 ? DType::kI32 : DType::kF32;
-      HADAL_TRY(check_shape(prompt + dependent.suffix, dtype, shape, false));
-    }
-    return {};
-  }
-
-  const Golden& golden_;
-  const ModelDescription& d_;
-};
 
 // Collects the differences of one tensor, position by position.
 class Differences {
@@ -184,14 +78,14 @@ class Differences {
 // One prompt's goldens, and what the model gives for it.
 class PromptComparison final : public StepObserver {
  public:
-  PromptComparison(const ModelDescription& description, const Golden& golden, std::string prompt, double tolerance,
+  PromptComparison(const ModelDescription& description, const Goldens& goldens, std::string prompt, double tolerance,
                    bool wants_layers)
       : description_(description),
-        golden_(golden),
+        goldens_(goldens),
         prompt_(std::move(prompt)),
         wants_layers_(wants_layers),
-        ids_(numbers<int32_t>(golden, prompt_ + ".ids")),
-        nll_(numbers<float>(golden, prompt_ + ".nll")),
+        ids_(goldens.numbers<int32_t>(prompt_ + ".ids")),
+        nll_(goldens.numbers<float>(prompt_ + ".nll")),
         logits_(prompt_, "logits", tolerance),
         nll_rows_(prompt_, "nll", tolerance),
         streams_(prompt_, "streams", tolerance),
@@ -202,7 +96,7 @@ class PromptComparison final : public StepObserver {
         mtp_(prompt_, "draft logits", tolerance) {
     index_positions(prompt_ + ".logits_pos", logits_row_);
     index_positions(prompt_ + ".stream_pos", stream_row_);
-    if (has_indexer()) index_positions(prompt_ + ".index_pos", index_row_);
+    if (goldens.has_any(prompt_ + ".index.")) index_positions(prompt_ + ".index_pos", index_row_);
     index_positions(prompt_ + ".mtp_pos", mtp_row_);
     last_logits_.resize(static_cast<size_t>(description.vocab_size));
   }
@@ -254,10 +148,10 @@ class PromptComparison final : public StepObserver {
   void experts(size_t, size_t layer, int64_t first_position, int64_t T, const int32_t* experts,
                const float* weights) override {
     const std::string name = prompt_ + ".experts";
-    if (golden_.find(name) == golden_.end() || layer >= description_.layers.size()) return;
+    if (!goldens_.has(name) || layer >= description_.layers.size()) return;
     const auto moe_layer = static_cast<size_t>(moe_layers_before(description_, layer));
     const auto K = static_cast<size_t>(description_.n_experts_per_token);
-    const std::span<const int32_t> all = numbers<int32_t>(golden_, name);
+    const std::span<const int32_t> all = goldens_.numbers<int32_t>(name);
     for (int64_t t = 0; t < T; ++t) {
       const int64_t position = first_position + t;
       if (position >= static_cast<int64_t>(ids_.size())) continue;
@@ -285,17 +179,17 @@ class PromptComparison final : public StepObserver {
              std::span<const float> scores) override {
     const std::string name = fmt::format("{}.index.L{}", prompt_, layer);
     const auto found = index_row_.find(position);
-    if (found == index_row_.end() || golden_.find(name) == golden_.end()) return;
-    const auto topk = static_cast<size_t>(dimension(golden_, name, 1));
+    if (found == index_row_.end() || !goldens_.has(name)) return;
+    const auto topk = static_cast<size_t>(goldens_.dimension(name, 1));
     std::vector<int32_t> golden;
-    for (const int32_t j : numbers<int32_t>(golden_, name).subspan(found->second * topk, topk)) {
+    for (const int32_t j : goldens_.numbers<int32_t>(name).subspan(found->second * topk, topk)) {
       if (j >= 0) golden.push_back(j);
     }
     const std::string where = fmt::format("layer {}, position {}", layer, position);
     index_.add_set(where, std::equal(chosen.begin(), chosen.end(), golden.begin(), golden.end()));
     if (position != index_row_.rbegin()->first) return;
     std::vector<float> visible;
-    for (const float s : numbers<float>(golden_, fmt::format("{}.index_scores_last.L{}", prompt_, layer))) {
+    for (const float s : goldens_.numbers<float>(fmt::format("{}.index_scores_last.L{}", prompt_, layer))) {
       if (s > -1e29f) visible.push_back(s);
     }
     if (visible.size() != scores.size()) return;
@@ -333,8 +227,8 @@ class PromptComparison final : public StepObserver {
     sum.note = fmt::format("{:.4f}, golden {:.4f}", nll_sum_, golden_nll_sum_);
     report.rows.push_back(std::move(sum));
     take(streams_, wants_layers_ && !stream_row_.empty());
-    take(experts_, wants_layers_ && golden_.count(prompt_ + ".experts") > 0);
-    take(expert_weights_, wants_layers_ && golden_.count(prompt_ + ".expert_weights") > 0);
+    take(experts_, wants_layers_ && goldens_.has(prompt_ + ".experts"));
+    take(expert_weights_, wants_layers_ && goldens_.has(prompt_ + ".expert_weights"));
     take(index_, wants_layers_ && !index_row_.empty());
     take(index_scores_, wants_layers_ && !index_row_.empty());
     take(mtp_, !mtp_row_.empty() && !description_.mtp_layers.empty());
@@ -346,21 +240,16 @@ class PromptComparison final : public StepObserver {
   int64_t kl_n() const { return kl_n_; }
 
  private:
-  bool has_indexer() const {
-    const std::string name = prompt_ + ".index.";
-    const auto first = golden_.lower_bound(name);
-    return first != golden_.end() && first->first.starts_with(name);
-  }
   void index_positions(const std::string& name, std::map<int64_t, size_t>& rows) {
-    const std::span<const int32_t> positions = numbers<int32_t>(golden_, name);
+    const std::span<const int32_t> positions = goldens_.numbers<int32_t>(name);
     for (size_t i = 0; i < positions.size(); ++i) rows[positions[i]] = i;
   }
   std::span<const float> row_of(const std::string& name, size_t row, size_t width) const {
-    return numbers<float>(golden_, name).subspan(row * width, width);
+    return goldens_.numbers<float>(name).subspan(row * width, width);
   }
 
   const ModelDescription& description_;
-  const Golden& golden_;
+  const Goldens& goldens_;
   std::string prompt_;
   bool wants_layers_;
   std::span<const int32_t> ids_;
@@ -412,7 +301,7 @@ struct Run {
   CpuDevice& device;
   const LoadedModel& model;
   const CompareOptions& options;
-  const Golden& golden;
+  const Goldens& goldens;
   const json::Value& about;
 
   bool is_act(const std::string& prompt) const { return prompt.rfind("act_", 0) == 0; }
@@ -423,9 +312,9 @@ struct Run {
     const bool is_state_only = prompt == "act_kv" || prompt == "act_index";
     const NumericMode mode = !rounded ? options.mode : is_state_only ? NumericMode::kExact : NumericMode::kPublished;
     const ModelDescription& description = model.description;
-    PromptComparison comparison(description, golden, prompt, rounded ? kRoundedTolerance : kTolerance,
+    PromptComparison comparison(description, goldens, prompt, rounded ? kRoundedTolerance : kTolerance,
                                 mode != NumericMode::kFast);
-    const std::span<const int32_t> greedy = numbers<int32_t>(golden, prompt + ".greedy");
+    const std::span<const int32_t> greedy = goldens.numbers<int32_t>(prompt + ".greedy");
     const auto tokens = static_cast<int64_t>(comparison.ids().size());
     const int64_t context = std::min(description.context_tokens_max, tokens + static_cast<int64_t>(greedy.size()) + 1);
     StateOptions state_options = default_state_options(description, rounded ? NumericMode::kPublished : options.mode);
@@ -462,7 +351,8 @@ struct Run {
   }
 
   Result<void> feed(ForwardPass& pass, SequenceState& state, PromptComparison& comparison, int64_t chunk) const {
-    const std::vector<int64_t> mtp_positions = comparison.mtp_positions();
+    std::vector<int64_t> mtp_positions = comparison.mtp_positions();
+    if (model.description.mtp_layers.empty()) mtp_positions.clear();
     const std::span<const int32_t> ids = comparison.ids();
     const auto T = static_cast<int64_t>(ids.size());
     for (int64_t begin = 0; begin < T; begin += chunk) {
@@ -514,44 +404,42 @@ struct Run {
   }
 };
 
+Error nothing_to_compare(const Goldens& goldens, std::string want, std::string_view asked) {
+  return Error{.code = ErrorCode::kNotFound,
+               .what = "the goldens have nothing to compare in this mode",
+               .in = std::string(goldens.name()),
+               .want = std::move(want),
+               .found = fmt::format("{}; in the file: {}", asked, fmt::join(goldens.sets(), ", ")),
+               .hint = "choose another --mode, or name other sets"};
+}
+
 }  // namespace
 
-Result<CompareReport> compare_with_goldens(const std::shared_ptr<const LoadedModel>& model,
-                                           std::span<const std::byte> goldens, const json::Value& about,
-                                           const CompareOptions& options,
+Result<CompareReport> compare_with_goldens(const std::shared_ptr<const LoadedModel>& model, const Goldens& goldens,
+                                           const json::Value& about, const CompareOptions& options,
                                            const std::function<void(int64_t, int64_t)>& progress) {
-  HADAL_ASSIGN(const SafetensorsFile file, parse_safetensors(goldens, "goldens.safetensors"));
-  Golden golden;
-  std::set<std::string> prompts;
-  for (const StoredTensor& tensor : file.tensors) {
-    golden[std::string(tensor.name)] = &tensor;
-    const size_t dot = tensor.name.find(".ids");
-    if (dot != std::string_view::npos && dot + 4 == tensor.name.size())
-      prompts.insert(std::string(tensor.name.substr(0, dot)));
-  }
   CpuDevice device({.n_threads = options.engine.n_threads,
                     .pin = options.engine.pin,
                     .level = options.engine.cpu_level.value_or(detected_cpu_level())});
-  const Run run{device, *model, options, golden, about};
+  const Run run{device, *model, options, goldens, about};
+  for (const std::string& name : options.prompts) {
+    if (goldens.sets().count(name) == 0) return nothing_to_compare(goldens, "sets with P.ids", name);
+  }
   std::vector<std::string> chosen;
-  for (const std::string& prompt : prompts) {
+  for (const std::string& prompt : goldens.sets()) {
     const bool belongs = run.is_act(prompt) == (options.mode == NumericMode::kPublished);
     const bool named = std::find(options.prompts.begin(), options.prompts.end(), prompt) != options.prompts.end();
     if (options.prompts.empty() ? belongs : named) chosen.push_back(prompt);
   }
   if (chosen.empty()) {
-    return Error{.code = ErrorCode::kNotFound,
-                 .what = "the goldens have nothing to compare in this mode",
-                 .in = "goldens.safetensors",
-                 .want = options.mode == NumericMode::kPublished ? "sets named act_*" : "sets with P.ids",
-                 .found = fmt::format("{}", fmt::join(prompts, ", ")),
-                 .hint = "choose another --mode, or name the sets"};
+    const bool wants_rounded = options.mode == NumericMode::kPublished;
+    return nothing_to_compare(goldens, wants_rounded ? "sets named act_*" : "sets with P.ids", "none");
   }
   CompareReport report;
   Totals totals;
   for (size_t i = 0; i < chosen.size(); ++i) {
     progress(static_cast<int64_t>(i), static_cast<int64_t>(chosen.size()));
-    HADAL_TRY(GoldenChecker(golden, model->description).check(chosen[i]));
+    HADAL_TRY(goldens.check(chosen[i], model->description));
     HADAL_TRY(run.compare(chosen[i], report, totals));
   }
   report.kl_mean = totals.kl_n == 0 ? 0 : totals.kl_sum / static_cast<double>(totals.kl_n);

@@ -1,16 +1,16 @@
 // A model against golden vectors: logits, negative log-likelihoods, streams, experts, index entries, greedy tokens and
-// draft logits, each with its worst error. Format and tolerances: tests/data/README.md.
+// draft logits, each with its worst error. The goldens' format: engine/goldens.h; the tolerances: compare.cpp.
 #pragma once
 
 #include <functional>
 #include <memory>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
 #include "base/result.h"
 #include "engine/engine.h"
+#include "engine/goldens.h"
 
 namespace hadal {
 
@@ -41,11 +41,10 @@ struct CompareOptions {
   std::vector<std::string> prompts = {};  // empty: all that belong to the mode
 };
 
-// `goldens` is the safetensors file's bytes, `about` goldens.json or null. Exact and fast compare the plain sets,
+// `about` is goldens.json or null. Exact and fast compare the plain sets,
 // published the act_* sets with the roundings that each of them names. progress(done, of) is called between prompts.
-Result<CompareReport> compare_with_goldens(const std::shared_ptr<const LoadedModel>& model,
-                                           std::span<const std::byte> goldens, const json::Value& about,
-                                           const CompareOptions& options,
+Result<CompareReport> compare_with_goldens(const std::shared_ptr<const LoadedModel>& model, const Goldens& goldens,
+                                           const json::Value& about, const CompareOptions& options,
                                            const std::function<void(int64_t, int64_t)>& progress);
 
 json::Value compare_to_json(const CompareReport& report);

@@ -92,7 +92,9 @@ Plan plan_of(const LoadedModel& model, const EngineOptions& options, const State
                                                           static_cast<int64_t>(kRecentCheckpoints)),
        .context_tokens = options.context_tokens,
        .sequences = options.sequences,
-       .available_bytes = host.available_bytes});
+       .available_bytes = host.available_bytes,
+       .data_limit_bytes = host.data_limit_bytes,
+       .address_limit_bytes = host.address_limit_bytes});
 }
 
 // Hands a pass's results on under the ids of the engine.

@@ -17,6 +17,8 @@ constexpr uint64_t kThreadBytes = uint64_t{48} << 10;
 Plan make_plan(const PlanInput& in) {
   Plan plan;
   plan.available_bytes = in.available_bytes;
+  plan.data_limit_bytes = in.data_limit_bytes;
+  plan.address_limit_bytes = in.address_limit_bytes;
   plan.context_tokens = in.context_tokens;
   plan.sequences = in.sequences;
   const auto add = [&plan](std::string what, Tier tier, uint64_t bytes, std::string note = {}) {
@@ -41,15 +43,25 @@ Plan make_plan(const PlanInput& in) {
 }
 
 Result<void> check_plan(const Plan& plan) {
-  if (plan.available_bytes == 0 || plan.ram_bytes <= plan.available_bytes) return {};
-  return Error{.code = ErrorCode::kOutOfMemory,
-               .what = "not enough memory",
-               .in = "",
-               .want = fmt::format("{} of RAM (and {} of file cache for the weights)", format_bytes(plan.ram_bytes),
-                                   format_bytes(plan.mapped_bytes)),
-               .found = fmt::format("{} available, {} too little", format_bytes(plan.available_bytes),
-                                    format_bytes(plan.ram_bytes - plan.available_bytes)),
-               .hint = "choose a shorter --context or a smaller --chunk; `hadal plan` shows what takes how much"};
+  const auto refused = [&plan](uint64_t need_bytes, uint64_t have_bytes, std::string_view whose) {
+    return Error{.code = ErrorCode::kOutOfMemory,
+                 .what = "not enough memory",
+                 .in = "",
+                 .want = fmt::format("{} of RAM (and {} of file cache for the weights)", format_bytes(plan.ram_bytes),
+                                     format_bytes(plan.mapped_bytes)),
+                 .found = fmt::format("{} {}, {} too little", format_bytes(have_bytes), whose,
+                                      format_bytes(need_bytes - have_bytes)),
+                 .hint = "choose a shorter --context or a smaller --chunk; `hadal plan` shows what takes how much"};
+  };
+  const auto is_beyond = [](uint64_t need_bytes, uint64_t limit) { return limit > 0 && need_bytes > limit; };
+  const uint64_t ram = plan.ram_bytes;
+  const uint64_t total = plan.total_bytes();
+  if (is_beyond(ram, plan.available_bytes)) return refused(ram, plan.available_bytes, "available");
+  if (is_beyond(ram, plan.data_limit_bytes)) return refused(ram, plan.data_limit_bytes, "allowed (ulimit -d)");
+  if (is_beyond(total, plan.address_limit_bytes)) {
+    return refused(total, plan.address_limit_bytes, "allowed with the weights (ulimit -v)");
+  }
+  return {};
 }
 
 std::string_view tier_name(Tier tier) {

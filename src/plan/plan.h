@@ -27,7 +27,9 @@ struct PlanInput {
   uint64_t state_bytes = 0;  // of one sequence at `context_tokens`
   int64_t context_tokens = 0;
   int64_t sequences = 1;
-  uint64_t available_bytes = 0;  // RAM that can be had, 0: unknown
+  uint64_t available_bytes = 0;      // RAM that can be had, 0: unknown
+  uint64_t data_limit_bytes = 0;     // most that this process may have of its own, 0: no limit
+  uint64_t address_limit_bytes = 0;  // and with the mapped files, 0: no limit
 };
 
 struct PlanRow {
@@ -42,6 +44,8 @@ struct Plan {
   uint64_t ram_bytes = 0;     // must be had
   uint64_t mapped_bytes = 0;  // may be dropped and read again
   uint64_t available_bytes = 0;
+  uint64_t data_limit_bytes = 0;
+  uint64_t address_limit_bytes = 0;
   int64_t context_tokens = 0;
   int64_t sequences = 1;
 

@@ -38,6 +38,17 @@ TEST(Plan, refuses_what_cannot_be_had_and_says_by_how_much) {
   EXPECT_NE(result.error().hint.find("--context"), std::string::npos);
 }
 
+TEST(Plan, refuses_what_the_process_may_not_have) {
+  PlanInput in = some_input();
+  in.data_limit_bytes = 200;  // 205 are its own
+  EXPECT_NE(check_plan(make_plan(in)).error().found.find("5 B too little"), std::string::npos);
+  in.data_limit_bytes = 0;
+  in.address_limit_bytes = 1504;  // with the weights 1505
+  EXPECT_NE(check_plan(make_plan(in)).error().found.find("1 B too little"), std::string::npos);
+  in.address_limit_bytes = 1505;
+  EXPECT_TRUE(check_plan(make_plan(in)).ok());
+}
+
 TEST(Plan, lets_weights_beyond_memory_pass_with_a_warning) {
   PlanInput in = some_input();
   in.available_bytes = 500;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 #include <unordered_map>
+#include <utility>
 
 namespace hadal::v4 {
 namespace {
@@ -46,11 +47,12 @@ void sort_results(std::span<const Message> messages, const CallOrder& order, Tur
     places.push_back(place);
     results.push_back(turn.messages[place]);
   }
+  // Results of the same rank keep their order.
   const auto rank = [&](size_t i_message) {
     const auto found = order.find(messages[i_message].tool_call_id);
-    return found == order.end() ? size_t{0} : found->second;
+    return std::pair(found == order.end() ? size_t{0} : found->second, i_message);
   };
-  std::ranges::stable_sort(results, {}, rank);
+  std::ranges::sort(results, {}, rank);
   for (size_t i = 0; i < places.size(); ++i) turn.messages[places[i]] = results[i];
 }
 

@@ -63,8 +63,8 @@ void register_all() {
   for (const auto& [name, options] : cases) {
     for (const bool is_flat : {false, true}) {
       benchmark::RegisterBenchmark(("sample/" + name + (is_flat ? "/flat" : "/peaked")).c_str(),
-                                   [options = options, is_flat](benchmark::State& state) {
-                                     run(state, options, is_flat ? flat_logits() : peaked_logits());
+                                   [chosen = options, is_flat](benchmark::State& state) {
+                                     run(state, chosen, is_flat ? flat_logits() : peaked_logits());
                                    })
           ->Unit(benchmark::kMicrosecond);
     }

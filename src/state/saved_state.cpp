@@ -181,7 +181,7 @@ Result<SequenceState> SequenceState::restore(std::shared_ptr<const StateLayout> 
                  .what = "saved state belongs to another model, mode or layout",
                  .in = std::string(name),
                  .want = layout->identity,
-                 .found = info.identity.substr(0, 400),
+                 .found = json::excerpt(info.identity),
                  .hint = "load the model and mode that it was saved with"};
   }
   if (info.page_tokens != layout->page_tokens || info.page_bytes != layout->page_bytes ||

@@ -55,7 +55,7 @@ TEST(Regex, a_dot_is_anything_but_a_line_feed) {
 }
 
 TEST(Regex, matches_longer_than_the_window_are_whole) {
-  for (const size_t length : {250, 255, 256, 257, 1024, 5000, 16384}) {
+  for (const size_t length : std::initializer_list<size_t>{250, 255, 256, 257, 1024, 5000, 16384}) {
     const std::string run(length, 'a');
     EXPECT_EQ(split("a+", "b" + run + "b").pieces, (Pieces{"b", run, "b"})) << length;
     EXPECT_EQ(split("a+(?=b)", run + "b").pieces, (Pieces{run, "b"})) << length;

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <memory>
 
+#include "base/io.h"
 #include "cli/program.h"
 #include "testing/pseudo_terminal.h"
 
@@ -158,6 +159,33 @@ TEST(AtATerminal, ctrl_c_stops_the_answer_and_not_the_chat) {
   ASSERT_TRUE(terminal->shows(">>> ")) << terminal->shown();
   terminal->type("/quit\r");
   EXPECT_EQ(terminal->exit_status(), 0) << terminal->shown();
+}
+
+// The slowest kernels: whatever the machine, the prompt takes longer than the half second without a bar.
+TEST(AtATerminal, a_long_prompt_shows_how_far_it_is_and_can_be_stopped) {
+  const TempFolder folder;
+  std::string text;
+  for (int i = 0; i < 5000; ++i) text += "word " + std::to_string(i) + " ";
+  folder.write("long.txt", text);
+  const std::unique_ptr<PseudoTerminal> terminal = at_a_terminal(
+      folder,
+      {"run", "-f", "long.txt", "-c", "65536", "--mode", "exact", "--cpu", "portable", "-t", "1", "--chunk", "16"});
+  ASSERT_TRUE(terminal->shows("\rreading the prompt  [")) << terminal->shown();
+  terminal->type(kCtrlC);
+  EXPECT_EQ(terminal->exit_status(), 130) << terminal->shown();
+  EXPECT_THAT(terminal->shown(), HasSubstr("\r\033[K")) << "the bar is taken away";
+}
+
+TEST(AtATerminal, a_model_that_becomes_shorter_is_named) {
+  const TempFolder folder;
+  fs::copy(std::string(HADAL_SOURCE_DIR) + "/models/v4-tiny", folder / "model", fs::copy_options::recursive);
+  const std::unique_ptr<PseudoTerminal> terminal = at_a_terminal(folder, {"run", "model"});
+  ASSERT_TRUE(terminal->shows(">>> ")) << terminal->shown();
+  fs::resize_file(folder / "model" / "model.safetensors", 4096);
+  terminal->type("What is the capital of France?\r");
+  EXPECT_TRUE(terminal->shows("error: a file in use became shorter")) << terminal->shown();
+  EXPECT_TRUE(terminal->shows("model/model.safetensors")) << terminal->shown();
+  EXPECT_EQ(terminal->exit_status(), 1);
 }
 
 TEST(AtATerminal, ctrl_d_leaves) {

@@ -13,10 +13,12 @@ namespace {
 
 using test::Finished;
 using test::json_of;
+using test::keys_of;
 using test::number_at;
 using test::TempFolder;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::IsSupersetOf;
 
 const fs::path kModel = fs::path(HADAL_SOURCE_DIR) / "models/v4-tiny";
 const fs::path kData = fs::path(HADAL_SOURCE_DIR) / "tests/data/v4-tiny";
@@ -60,6 +62,7 @@ TEST_P(EvalCommand, two_held_out_documents_have_the_cards_perplexity) {
   folder.write("two.txt", two_documents());
   const Finished run = run_hadal(folder, {"eval", kModel.string(), "two.txt", "--mode", GetParam(), "--json"});
   ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_THAT(keys_of(json_of(run)), IsSupersetOf({"tokens", "nll", "ppl"}));
   expect_golden_perplexity(json_of(run), 1, 2);
 }
 

@@ -3,6 +3,8 @@
 
 #include <initializer_list>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "base/check.h"
 #include "base/json.h"
@@ -14,6 +16,13 @@ inline json::Value json_of(const Finished& finished) {
   Result<json::Value> value = json::parse(finished.out, "standard output");
   HADAL_CHECK(value.ok(), "no JSON", finished.out, finished.err);
   return std::move(*value);
+}
+
+// The keys of an object, in their order.
+inline std::vector<std::string> keys_of(const json::Value& value) {
+  std::vector<std::string> keys;
+  for (const auto& [key, member] : value.members()) keys.push_back(key);
+  return keys;
 }
 
 // The number behind a path of keys; the test stops when there is none.

@@ -12,10 +12,12 @@ namespace {
 
 using test::Finished;
 using test::json_of;
+using test::keys_of;
 using test::number_at;
 using test::TempFolder;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::IsSupersetOf;
 
 // Measuring bandwidth takes a buffer of 1 GiB and some seconds, hence "Slow".
 TEST(BenchCommandSlow, the_embedded_model_stays_within_its_plan) {
@@ -25,7 +27,12 @@ TEST(BenchCommandSlow, the_embedded_model_stays_within_its_plan) {
   ASSERT_EQ(run.exit_code, 0) << run.err;
   const json::Value rows = json_of(run);
   ASSERT_EQ(rows.items().size(), 2u);
+  EXPECT_EQ(rows.items()[0].find("phase")->as_string(), "prefill");
+  EXPECT_EQ(rows.items()[1].find("phase")->as_string(), "decode");
   for (const json::Value& row : rows.items()) {
+    EXPECT_THAT(keys_of(row),
+                IsSupersetOf({"phase", "tokens", "depth", "threads", "batch", "tokens_per_s", "bytes_per_token",
+                              "read_gbps", "limit_gbps", "share_of_limit", "peak_rss_bytes", "plan_bytes"}));
     // Promise 4. All weights and the whole context are in use, so the plan may not be far above either.
     const double share = number_at(row, {"peak_rss_bytes"}) / number_at(row, {"plan_bytes"});
     EXPECT_LE(share, 1.05);
@@ -62,6 +69,8 @@ TEST(PlanCommand, every_context_gets_a_plan_that_adds_up) {
   const auto& plans = value.find("plans")->items();
   ASSERT_EQ(plans.size(), 2u);
   for (const json::Value& plan : plans) {
+    EXPECT_THAT(keys_of(plan), IsSupersetOf({"context_tokens", "rows", "ram_bytes", "mapped_bytes", "total_bytes",
+                                             "available_bytes", "fits_in_ram", "decode_bytes_per_token"}));
     double sum = 0;
     for (const json::Value& row : plan.find("rows")->items()) sum += number_at(row, {"bytes"});
     EXPECT_EQ(sum, number_at(plan, {"total_bytes"}));

@@ -1,6 +1,7 @@
 #include "cli/program.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,10 +21,20 @@ std::string contents(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
-int exit_code_of(pid_t pid) {
+// Exit code and peak memory.
+Finished wait_for(pid_t pid) {
   int status = 0;
-  while (::waitpid(pid, &status, 0) < 0) HADAL_CHECK(errno == EINTR, "waitpid", errno);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  rusage usage{};
+  while (::wait4(pid, &status, 0, &usage) < 0) HADAL_CHECK(errno == EINTR, "wait4", errno);
+  return {.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status),
+          .out = "",
+          .err = "",
+          .peak_rss_bytes = static_cast<uint64_t>(usage.ru_maxrss) * 1024};
+}
+
+void limit(__rlimit_resource resource, uint64_t bytes) {
+  const rlimit value{bytes, bytes};
+  if (bytes > 0 && ::setrlimit(resource, &value) != 0) ::_exit(125);
 }
 
 }  // namespace
@@ -45,6 +56,11 @@ void become_hadal(const TempFolder& folder, const std::vector<std::string>& argu
 }
 
 Finished run_hadal(const TempFolder& folder, const std::vector<std::string>& arguments, const std::string& input) {
+  return run_hadal_within({}, folder, arguments, input);
+}
+
+Finished run_hadal_within(const ProgramLimits& limits, const TempFolder& folder,
+                          const std::vector<std::string>& arguments, const std::string& input) {
   HADAL_CHECK(input.size() <= 60'000, "input for the pipe", input.size());
   std::array<int, 2> in{};
   HADAL_CHECK(::pipe(in.data()) == 0, "pipe", errno);
@@ -58,6 +74,8 @@ Finished run_hadal(const TempFolder& folder, const std::vector<std::string>& arg
     ::close(in[1]);
     ::dup2(::open(out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), STDOUT_FILENO);
     ::dup2(::open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), STDERR_FILENO);
+    limit(RLIMIT_FSIZE, limits.file_bytes);
+    limit(RLIMIT_DATA, limits.data_bytes);
     become_hadal(folder, arguments);
   }
   ::close(in[0]);
@@ -66,8 +84,10 @@ Finished run_hadal(const TempFolder& folder, const std::vector<std::string>& arg
   [[maybe_unused]] const ssize_t n = ::write(in[1], input.data(), input.size());
   std::signal(SIGPIPE, previous);
   ::close(in[1]);
-  const int exit_code = exit_code_of(pid);
-  return {.exit_code = exit_code, .out = contents(out), .err = contents(err)};
+  Finished finished = wait_for(pid);
+  finished.out = contents(out);
+  finished.err = contents(err);
+  return finished;
 }
 
 }  // namespace hadal::test

@@ -199,7 +199,7 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(BadInput{"prompt_as_model", {kCapital}, 2, "-p 'TEXT'"},
                       BadInput{"no_prompt", {}, 2, "there is no prompt"},
                       BadInput{"two_prompts", {kRandomModel, "one", "-p", "two"}, 2, "two prompts"},
-                      BadInput{"unknown_think", {"-p", "x", "--think", "maybe"}, 2, "off, on, high or max"},
+                      BadInput{"unknown_think", {"-p", "x", "--think", "maybe"}, 2, "off,on,high,max"},
                       BadInput{"unknown_option", {"-p", "x", "--nonsense"}, 2, "--nonsense"},
                       BadInput{"top_p_out_of_range", {"-p", "x", "--top-p", "2"}, 2, "top_p"},
                       BadInput{"max_tokens_of_zero", {"-p", "x", "--max-tokens", "0"}, 2, "--max-tokens"},

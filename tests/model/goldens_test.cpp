@@ -22,21 +22,22 @@ CompareReport compared(const Setup& setup) {
   EXPECT_TRUE(files.ok());
   const Result<std::shared_ptr<const LoadedModel>> model = LoadedModel::open(std::move(*files));
   EXPECT_TRUE(model.ok()) << (model.ok() ? "" : model.error().to_string());
-  const Result<MappedFile> goldens = MappedFile::open(root / setup.goldens / "goldens.safetensors");
+  const Result<MappedFile> file = MappedFile::open(root / setup.goldens / "goldens.safetensors");
+  EXPECT_TRUE(file.ok());
+  const Result<Goldens> goldens = Goldens::parse(file->bytes(), "goldens.safetensors");
   EXPECT_TRUE(goldens.ok());
   const Result<std::string> text = read_file(root / setup.goldens / "goldens.json", 1 << 24);
   EXPECT_TRUE(text.ok());
   const Result<json::Value> about = json::parse(*text, "goldens.json");
   CompareOptions options{.mode = setup.mode, .engine = {.cpu_level = setup.level}};
-  const Result<CompareReport> report =
-      compare_with_goldens(*model, goldens->bytes(), *about, options, [](int64_t, int64_t) {});
+  const Result<CompareReport> report = compare_with_goldens(*model, *goldens, *about, options, [](int64_t, int64_t) {});
   EXPECT_TRUE(report.ok()) << (report.ok() ? "" : report.error().to_string());
   return report.ok() ? *report : CompareReport{.pass = false};
 }
 
-class Goldens : public ::testing::TestWithParam<Setup> {};
+class GoldenVectors : public ::testing::TestWithParam<Setup> {};
 
-TEST_P(Goldens, hold_within_their_tolerances) {
+TEST_P(GoldenVectors, hold_within_their_tolerances) {
   const CompareReport report = compared(GetParam());
   EXPECT_TRUE(report.pass);
   EXPECT_TRUE(report.greedy_equal);
@@ -71,7 +72,7 @@ const Setup kSetups[] = {
     {"v4_tiny", "models/v4-tiny", "tests/data/v4-tiny", kExact, CpuLevel::kAvx512},
 };
 
-INSTANTIATE_TEST_SUITE_P(Models, Goldens, ::testing::ValuesIn(kSetups),
+INSTANTIATE_TEST_SUITE_P(Models, GoldenVectors, ::testing::ValuesIn(kSetups),
                          [](const auto& test) { return test.param.name; });
 
 TEST(FastMode, stays_within_the_promised_divergence_on_the_trained_model) {

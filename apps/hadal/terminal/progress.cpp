@@ -95,6 +95,8 @@ std::string ProgressBar::line(uint64_t done, double now_s, int columns) const {
     facts = "  " + amount(options_.unit, done);
   }
   if (rate > 0) facts += "  " + rate_text(options_.unit, rate);
+  // Nothing is done yet: that the time goes on shows that the program is alive.
+  if (done == 0 && elapsed_s >= kRateAfterSeconds) facts += "  " + format_seconds(elapsed_s);
   if (rate > 0 && is_total_known && done < options_.total) {
     facts += fmt::format("  {} left", format_seconds(static_cast<double>(options_.total - done) / rate));
   }

@@ -1,5 +1,7 @@
 #include "device/cpu/host_memory.h"
 
+#include <sys/resource.h>
+
 #if defined(__GLIBC__)
 #include <malloc.h>
 #endif
@@ -16,15 +18,20 @@
 namespace hadal {
 namespace {
 
-// The number behind `key` in a /proc file ("MemAvailable:   12345 kB"), times 1024.
-uint64_t kilobytes_of(const std::string& text, std::string_view key) {
+// The number behind `key`, or 0.
+uint64_t number_behind(const std::string& text, std::string_view key) {
   const size_t at = text.find(key);
   if (at == std::string::npos) return 0;
   const size_t digits = text.find_first_of("0123456789", at);
   if (digits == std::string::npos) return 0;
   uint64_t value = 0;
   std::from_chars(text.data() + digits, text.data() + text.size(), value);
-  return value * 1024;
+  return value;
+}
+
+// From a /proc file: "MemAvailable:   12345 kB".
+uint64_t kilobytes_of(const std::string& text, std::string_view key) {
+  return number_behind(text, key) * 1024;
 }
 
 std::string read_proc(const char* path) {
@@ -42,14 +49,31 @@ std::optional<uint64_t> control_group_number(const char* path) {
   return value;
 }
 
+// Of a control group: what its processes hold, without the file cache, which gives way.
+std::optional<uint64_t> control_group_used() {
+  const std::optional<uint64_t> current = control_group_number("/sys/fs/cgroup/memory.current");
+  if (!current) return std::nullopt;
+  const std::string stat = read_proc("/sys/fs/cgroup/memory.stat");
+  const uint64_t cache = number_behind(stat, "inactive_file ") + number_behind(stat, "\nactive_file ");
+  return *current - std::min(*current, cache);
+}
+
+uint64_t process_limit(__rlimit_resource resource) {
+  rlimit limit{};
+  if (::getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return 0;
+  return limit.rlim_cur;
+}
+
 }  // namespace
 
 HostMemory host_memory() {
   const std::string info = read_proc("/proc/meminfo");
   HostMemory memory{.total_bytes = kilobytes_of(info, "MemTotal:"),
-                    .available_bytes = kilobytes_of(info, "MemAvailable:")};
+                    .available_bytes = kilobytes_of(info, "MemAvailable:"),
+                    .data_limit_bytes = process_limit(RLIMIT_DATA),
+                    .address_limit_bytes = process_limit(RLIMIT_AS)};
   const std::optional<uint64_t> limit = control_group_number("/sys/fs/cgroup/memory.max");
-  const std::optional<uint64_t> used = control_group_number("/sys/fs/cgroup/memory.current");
+  const std::optional<uint64_t> used = control_group_used();
   if (limit && used) {
     memory.total_bytes = std::min(memory.total_bytes, *limit);
     memory.available_bytes = std::min(memory.available_bytes, *limit - std::min(*limit, *used));
