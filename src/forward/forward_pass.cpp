@@ -64,6 +64,17 @@ Result<void> check_steps(std::span<const SequenceStep> steps, const ForwardOptio
   return {};
 }
 
+// A draft row is complete when the token behind it is known, so its latent would be written into a page that may be
+// full by then, and shared. There are no goldens to hold such a layer against either.
+Error latent_draft_unsupported(const ModelDescription& description) {
+  return Error{.code = ErrorCode::kUnsupported,
+               .what = "a draft layer of latent attention cannot be computed yet",
+               .in = fmt::format("layer {}", description.layers.size()),
+               .want = "a draft layer with a window",
+               .found = "latent attention",
+               .hint = "run without drafts: the trunk does not need them"};
+}
+
 }  // namespace
 
 const ops::PackedRows& Activations::rounded(ops::ActivationRounding rounding) {
@@ -111,6 +122,7 @@ uint64_t ForwardPass::workspace_bytes(const ModelDescription& description, const
 Result<ForwardPass> ForwardPass::create(Device& device, const ModelDescription& description,
                                         const ModelWeights& weights, const ForwardOptions& options) {
   HADAL_CHECK(!options.mtp || !weights.mtp.empty(), "a draft layer without weights");
+  if (options.mtp && is_mla(description.mtp_layers.front().attention)) return latent_draft_unsupported(description);
   const int n_threads = as_cpu(device).pool().size();
   HADAL_ASSIGN(Buffer memory, Buffer::allocate(workspace_bytes(description, options, n_threads)));
   auto impl =
