@@ -104,6 +104,7 @@ class Forwarding final : public StepObserver {
     observer_.logits(ids_[sequence], position, logits);
   }
   bool wants_layers() const override { return observer_.wants_experts(); }
+  bool wants_all_rows() const override { return false; }
   void experts(size_t sequence, size_t layer, int64_t /*first_position*/, int64_t T, const int32_t* experts,
                const float* /*weights*/) override {
     const auto n = static_cast<size_t>(T * n_experts_per_token_);

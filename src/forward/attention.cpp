@@ -30,41 +30,10 @@ void ForwardPass::Impl::attention(size_t layer, const LayerDescription& layer_de
                          .y_stride = d.hidden,
                          .eps = eps});
   Activations x(device, workspace, workspace.normed, T, d.hidden);
-  apply(layer_weights.wq_a, x, workspace.q_latent, d.q_lora_rank);
-  apply(layer_weights.wkv, x, workspace.kv, d.head_dim);
-
-  // Keys and values: normed, rotated; rounding and storing follow per sequence.
-  ops::rms_norm(device, {.x = workspace.kv,
-                         .gain = layer_weights.kv_norm.data(),
-                         .y = workspace.kv,
-                         .T = T,
-                         .C = d.head_dim,
-                         .x_stride = d.head_dim,
-                         .y_stride = d.head_dim,
-                         .eps = eps});
-  ops::rope(device, {.x = workspace.kv,
-                     .T = T,
-                     .H = 1,
-                     .D = d.head_dim,
-                     .t_stride = d.head_dim,
-                     .rope_dim = d.rope_head_dim,
-                     .cos_sin = cos_sin,
-                     .inverse = false});
-  const StateOptions& state_options = rows.spans.front().state->layout().options;
-  ops::round_rows(device, {.x = workspace.kv,
-                           .T = T,
-                           .D = d.head_dim,
-                           .x_stride = d.head_dim,
-                           .rope_dim = d.rope_head_dim,
-                           .rounding = state_options.kv_rounding});
-
-  // Compressors, in the release's order: the index first. Entries that the new tokens complete are visible to them.
+  window_keys(layer, layer_description, layer_weights, rows, x);
   const bool is_sparse = has_indexer(layer_description.attention);
-  if (is_sparse) compress(layer_weights.indexer.compressor, layer_description.rope, layer, true, rows, x);
-  if (layer_description.compress_ratio > 0) {
-    compress(layer_weights.compressor, layer_description.rope, layer, false, rows, x);
-  }
   if (is_sparse) index_weights(layer_weights.indexer, T, x);
+  apply(layer_weights.wq_a, x, workspace.q_latent, d.q_lora_rank);
 
   // Queries from the latent; per head normed without a gain.
   ops::rms_norm(device, {.x = workspace.q_latent,
@@ -114,6 +83,58 @@ void ForwardPass::Impl::attention(size_t layer, const LayerDescription& layer_de
               {.x = out.rounded(rounding), .w = layer_weights.wo_a, .y = workspace.grouped_out, .y_stride = grouped});
   Activations low_rank(device, workspace, workspace.grouped_out, T, grouped);
   apply(layer_weights.wo_b, low_rank, workspace.sublayer_out, d.hidden);
+}
+
+// Keys and values of new tokens into workspace.kv, the entries that they complete into the state. x [T, C] is the
+// normed input.
+void ForwardPass::Impl::window_keys(size_t layer, const LayerDescription& layer_description,
+                                    const LayerWeights& layer_weights, const Rows& rows, Activations& x) {
+  const ModelDescription& d = description;
+  const int64_t T = rows.T();
+  apply(layer_weights.wkv, x, workspace.kv, d.head_dim);
+  // Normed and rotated; rounding and storing follow per sequence.
+  ops::rms_norm(device, {.x = workspace.kv,
+                         .gain = layer_weights.kv_norm.data(),
+                         .y = workspace.kv,
+                         .T = T,
+                         .C = d.head_dim,
+                         .x_stride = d.head_dim,
+                         .y_stride = d.head_dim,
+                         .eps = static_cast<float>(d.rms_norm_eps)});
+  ops::rope(device, {.x = workspace.kv,
+                     .T = T,
+                     .H = 1,
+                     .D = d.head_dim,
+                     .t_stride = d.head_dim,
+                     .rope_dim = d.rope_head_dim,
+                     .cos_sin = cos_sin_of(layer_description.rope),
+                     .inverse = false});
+  const StateOptions& state_options = rows.spans.front().state->layout().options;
+  ops::round_rows(device, {.x = workspace.kv,
+                           .T = T,
+                           .D = d.head_dim,
+                           .x_stride = d.head_dim,
+                           .rope_dim = d.rope_head_dim,
+                           .rounding = state_options.kv_rounding});
+
+  // Compressors, in the release's order: the index first. Entries that the new tokens complete are visible to them.
+  const bool is_sparse = has_indexer(layer_description.attention);
+  if (is_sparse) compress(layer_weights.indexer.compressor, layer_description.rope, layer, true, rows, x);
+  if (layer_description.compress_ratio > 0) {
+    compress(layer_weights.compressor, layer_description.rope, layer, false, rows, x);
+  }
+}
+
+// What window_keys left in workspace.kv, for rows that nobody asks: straight into the ring.
+void ForwardPass::Impl::store_keys(size_t layer, const Rows& rows) {
+  const ModelDescription& d = description;
+  const ops::EncodeRow encode_row = ops::encode_row_for(as_cpu(device).level());
+  for (const RowSpan& span : rows.spans) {
+    for (int64_t t = std::max<int64_t>(0, span.T - d.window); t < span.T; ++t) {
+      encode_row(span.state->layout().options.kv_format, workspace.kv + (span.row0 + t) * d.head_dim, d.head_dim,
+                 d.rope_head_dim, span.state->window_slot(layer, span.position0 + t));
+    }
+  }
 }
 
 // The attention of one sequence's rows over its window and its entries.

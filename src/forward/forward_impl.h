@@ -47,6 +47,9 @@ struct ForwardPass::Impl {
   void apply(const Weight& weight, Activations& x, float* y, int64_t y_stride);
   Result<void> block(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
                      const Rows& rows, float* streams, StepObserver& observer);
+  // What later tokens need of these rows in this layer, and nothing else.
+  void remember(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
+                const Rows& rows, const float* streams);
 
   // residual.cpp: streams -> a sublayer's input [T, C], valid until the next call; workspace.sublayer_out -> streams;
   // streams -> one stream
@@ -62,6 +65,11 @@ struct ForwardPass::Impl {
   void store_latents(size_t layer, const Rows& rows);
   void attend_latents(size_t layer, const LayerDescription& layer_description, const RowSpan& span,
                       StepObserver& observer);
+  void latent_keys(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
+                   const Rows& rows, Activations& x);
+  void window_keys(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
+                   const Rows& rows, Activations& x);
+  void store_keys(size_t layer, const Rows& rows);
   void attend(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
               const RowSpan& span, StepObserver& observer);
   void store_window(size_t layer, const RowSpan& span, int64_t first_row_position);

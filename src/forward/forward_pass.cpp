@@ -75,6 +75,18 @@ Error latent_draft_unsupported(const ModelDescription& description) {
                .hint = "run without drafts: the trunk does not need them"};
 }
 
+// Rows before it are only remembered in the last layer: what comes behind the keys of a prompt's tokens would make
+// logits that nobody asked for. Rows behind it are computed, wanted or not, so that they stay one piece.
+int64_t first_row_needed(const Rows& rows, std::span<const SequenceStep> steps, const StepObserver& observer) {
+  if (observer.wants_all_rows()) return 0;
+  int64_t first = rows.T();
+  for (const RowSpan& span : rows.spans) {
+    const std::span<const int64_t> wanted = steps[span.sequence].logits_at;
+    if (!wanted.empty()) first = std::min(first, span.row0 + wanted.front() - span.position0);
+  }
+  return first;
+}
+
 }  // namespace
 
 const ops::PackedRows& Activations::rounded(ops::ActivationRounding rounding) {
@@ -201,6 +213,27 @@ Result<void> ForwardPass::Impl::block(size_t layer, const LayerDescription& laye
   return {};
 }
 
+void ForwardPass::Impl::remember(size_t layer, const LayerDescription& layer_description,
+                                 const LayerWeights& layer_weights, const Rows& rows, const float* streams) {
+  const int64_t C = description.hidden;
+  const float* in = enter_sublayer(layer_weights.attn_hc, streams, rows.T());
+  ops::rms_norm(device, {.x = in,
+                         .gain = layer_weights.attn_norm.data(),
+                         .y = workspace.normed,
+                         .T = rows.T(),
+                         .C = C,
+                         .x_stride = C,
+                         .y_stride = C,
+                         .eps = static_cast<float>(description.rms_norm_eps)});
+  Activations x(device, workspace, workspace.normed, rows.T(), C);
+  if (is_mla(layer_description.attention)) {
+    latent_keys(layer, layer_description, layer_weights, rows, x);
+  } else {
+    window_keys(layer, layer_description, layer_weights, rows, x);
+    store_keys(layer, rows);
+  }
+}
+
 Result<void> ForwardPass::Impl::run(std::span<const SequenceStep> steps, StepObserver& observer) {
   HADAL_TRY(check_steps(steps, options, description.vocab_size));
   const Rows rows = rows_of(steps);
@@ -211,12 +244,24 @@ Result<void> ForwardPass::Impl::run(std::span<const SequenceStep> steps, StepObs
   float* streams = workspace.streams;
   ops::embed(device,
              {.table = weights.embed, .ids = rows.ids.data(), .x = streams, .T = rows.T(), .n = description.hc_mult});
+  const int64_t stream_floats = description.hc_mult * description.hidden;
   for (size_t l = 0; l < description.layers.size(); ++l) {
-    HADAL_TRY(block(l, description.layers[l], weights.layers[l], rows, streams, observer));
+    const bool is_last = l + 1 == description.layers.size();
+    const int64_t begin = is_last && !options.mtp ? first_row_needed(rows, steps, observer) : 0;
+    Rows needed = rows;
+    if (begin > 0) {
+      const Rows unneeded = rows.between(0, begin);
+      fill_cos_sin(unneeded);
+      remember(l, description.layers[l], weights.layers[l], unneeded, streams);
+      needed = rows.between(begin, rows.T());
+      fill_cos_sin(needed);
+    }
+    if (needed.T() == 0) break;
+    float* needed_streams = streams + begin * stream_floats;
+    HADAL_TRY(block(l, description.layers[l], weights.layers[l], needed, needed_streams, observer));
     if (!observer.wants_layers()) continue;
-    for (const RowSpan& span : rows.spans) {
-      observer.streams(span.sequence, l, span.position0, span.T,
-                       streams + span.row0 * description.hc_mult * description.hidden);
+    for (const RowSpan& span : needed.spans) {
+      observer.streams(span.sequence, l, span.position0, span.T, needed_streams + span.row0 * stream_floats);
     }
   }
   logits_of(rows, steps, observer);

@@ -37,6 +37,8 @@ class StepObserver {
 
   // The rest is asked for by comparisons only.
   virtual bool wants_layers() const { return false; }
+  // Also the last layer of rows whose logits nobody asked for.
+  virtual bool wants_all_rows() const { return wants_layers(); }
   // Residual streams after a layer: x [T, hc_mult, hidden] of T tokens from first_position on.
   virtual void streams(size_t /*sequence*/, size_t /*layer*/, int64_t /*first_position*/, int64_t /*T*/,
                        const float* /*x*/) {}

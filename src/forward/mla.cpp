@@ -27,7 +27,6 @@ void ForwardPass::Impl::latent_attention(size_t layer, const LayerDescription& l
   const ModelDescription& d = description;
   const auto eps = static_cast<float>(d.rms_norm_eps);
   const int64_t T = rows.T();
-  const int64_t row_dim = d.kv_row_dim();
   const float* cos_sin = cos_sin_of(layer_description.rope);
 
   ops::rms_norm(device, {.x = in,
@@ -39,32 +38,10 @@ void ForwardPass::Impl::latent_attention(size_t layer, const LayerDescription& l
                          .y_stride = d.hidden,
                          .eps = eps});
   Activations x(device, workspace, workspace.normed, T, d.hidden);
-  apply(layer_weights.wq_a, x, workspace.q_latent, d.q_lora_rank);
-  apply(layer_weights.wkv_a, x, workspace.kv, row_dim);
-
-  // Rows of the cache: the latent is normed, the channels behind it are rotated and have no norm.
-  ops::rms_norm(device, {.x = workspace.kv,
-                         .gain = layer_weights.kv_norm.data(),
-                         .y = workspace.kv,
-                         .T = T,
-                         .C = d.kv_lora_rank,
-                         .x_stride = row_dim,
-                         .y_stride = row_dim,
-                         .eps = eps});
-  ops::rope(device, {.x = workspace.kv,
-                     .T = T,
-                     .H = 1,
-                     .D = row_dim,
-                     .t_stride = row_dim,
-                     .rope_dim = d.rope_head_dim,
-                     .cos_sin = cos_sin,
-                     .inverse = false});
-  store_latents(layer, rows);
+  latent_keys(layer, layer_description, layer_weights, rows, x);
   const bool is_sparse = has_indexer(layer_description.attention);
-  if (is_sparse) {
-    store_index_keys(layer, layer_description, layer_weights.indexer, rows, x);
-    index_weights(layer_weights.indexer, T, x);
-  }
+  if (is_sparse) index_weights(layer_weights.indexer, T, x);
+  apply(layer_weights.wq_a, x, workspace.q_latent, d.q_lora_rank);
 
   // Queries, then what they ask of latents.
   ops::rms_norm(device, {.x = workspace.q_latent,
@@ -112,6 +89,37 @@ void ForwardPass::Impl::latent_attention(size_t layer, const LayerDescription& l
                            .value_dim = d.v_head_dim});
   Activations values(device, workspace, workspace.values, T, d.n_heads * d.v_head_dim);
   apply(layer_weights.wo, values, workspace.sublayer_out, d.hidden);
+}
+
+// Latents of new tokens, and what the indexer looks for, into the state. x [T, C] is the normed input.
+void ForwardPass::Impl::latent_keys(size_t layer, const LayerDescription& layer_description,
+                                    const LayerWeights& layer_weights, const Rows& rows, Activations& x) {
+  const ModelDescription& d = description;
+  const int64_t T = rows.T();
+  const int64_t row_dim = d.kv_row_dim();
+  apply(layer_weights.wkv_a, x, workspace.kv, row_dim);
+
+  // Rows of the cache: the latent is normed, the channels behind it are rotated and have no norm.
+  ops::rms_norm(device, {.x = workspace.kv,
+                         .gain = layer_weights.kv_norm.data(),
+                         .y = workspace.kv,
+                         .T = T,
+                         .C = d.kv_lora_rank,
+                         .x_stride = row_dim,
+                         .y_stride = row_dim,
+                         .eps = static_cast<float>(d.rms_norm_eps)});
+  ops::rope(device, {.x = workspace.kv,
+                     .T = T,
+                     .H = 1,
+                     .D = row_dim,
+                     .t_stride = row_dim,
+                     .rope_dim = d.rope_head_dim,
+                     .cos_sin = cos_sin_of(layer_description.rope),
+                     .inverse = false});
+  store_latents(layer, rows);
+  if (has_indexer(layer_description.attention)) {
+    store_index_keys(layer, layer_description, layer_weights.indexer, rows, x);
+  }
 }
 
 // Rounded and encoded into the pages: visible to the new tokens themselves.

@@ -37,6 +37,19 @@ void visit_layer(const LayerWeights& l, const std::function<void(MatrixUse, cons
   }
 }
 
+// Matrices of a layer that make keys, and what leads there.
+bool makes_keys(const LayerWeights& l, const Weight& w) {
+  const Weight* const keys[] = {&l.attn_hc.fn,
+                                &l.wkv,
+                                &l.compressor.wkv,
+                                &l.compressor.wgate,
+                                &l.indexer.compressor.wkv,
+                                &l.indexer.compressor.wgate,
+                                &l.wkv_a,
+                                &l.indexer.wk};
+  return std::any_of(std::begin(keys), std::end(keys), [&](const Weight* key) { return key == &w; });
+}
+
 double elements(const Weight& w) {
   return static_cast<double>(w.rows) * static_cast<double>(w.cols);
 }
@@ -99,6 +112,11 @@ StepCost::StepCost(const ModelDescription& description, const ModelWeights& weig
         break;
     }
   });
+  visit_layer(weights.layers.back(), [&](MatrixUse use, const Weight& w) {
+    if (use != MatrixUse::kOther || makes_keys(weights.layers.back(), w)) return;
+    last_dense_bytes_ += static_cast<uint64_t>(w.bytes());
+    last_dense_elements_ += elements(w);
+  });
   // Three matrices make an expert.
   const double n_experts = static_cast<double>(std::max<uint64_t>(3, n_expert_matrices)) / 3;
   expert_bytes_ /= n_experts;
@@ -125,34 +143,42 @@ uint64_t StepCost::state_bytes_read(const StepShape& shape) const {
 
 uint64_t StepCost::bytes(const StepShape& shape) const {
   const auto sequences = static_cast<uint64_t>(shape.sequences);
-  return dense_bytes_ + (shape.logits > 0 ? head_bytes_ : 0) +
+  return dense_bytes_ + (shape.logits > 0 ? head_bytes_ : 0) - (shape.logits > 0 ? 0 : last_dense_bytes_) +
          sequences * (static_cast<uint64_t>(shape.tokens) * embedding_row_bytes_ + state_bytes_read(shape)) +
          static_cast<uint64_t>(expert_bytes_ * static_cast<double>(shape.experts_chosen));
 }
 
-double StepCost::attention_flops(int64_t position) const {
+double StepCost::attention_flops(const LayerDescription& layer, int64_t position) const {
   const ModelDescription& d = description_;
-  double flops = 0;
-  for (const LayerDescription& layer : d.layers) {
-    const int64_t visible = entries_visible(layer, position);
-    const int64_t window_rows = is_mla(layer.attention) ? 0 : std::min(position + 1, d.window);
-    const int64_t rows = window_rows + entries_attended(d, layer, visible);
-    // A row is met by queries with all its channels, and summed with those of the value.
-    const int64_t channels = is_mla(layer.attention) ? d.kv_row_dim() + d.kv_lora_rank : 2 * d.head_dim;
-    flops += 2.0 * static_cast<double>(d.n_heads * channels * rows);
-    if (has_indexer(layer.attention)) {
-      flops += 2.0 * static_cast<double>(d.index_n_heads * d.index_head_dim * visible);
-    }
+  const int64_t visible = entries_visible(layer, position);
+  const int64_t window_rows = is_mla(layer.attention) ? 0 : std::min(position + 1, d.window);
+  const int64_t rows = window_rows + entries_attended(d, layer, visible);
+  // A row is met by queries with all its channels, and summed with those of the value.
+  const int64_t channels = is_mla(layer.attention) ? d.kv_row_dim() + d.kv_lora_rank : 2 * d.head_dim;
+  double flops = 2.0 * static_cast<double>(d.n_heads * channels * rows);
+  if (has_indexer(layer.attention)) {
+    flops += 2.0 * static_cast<double>(d.index_n_heads * d.index_head_dim * visible);
   }
   return flops;
 }
 
 double StepCost::flops(const StepShape& shape) const {
-  double attention = 0;
-  for (int64_t t = 0; t < shape.tokens; ++t) attention += attention_flops(shape.position + t);
-  const double per_token = 2 * (dense_elements_ + expert_elements_ * static_cast<double>(experts_per_token()));
-  return static_cast<double>(shape.sequences) * (attention + per_token * static_cast<double>(shape.tokens)) +
-         2 * head_elements_ * static_cast<double>(shape.logits);
+  const LayerDescription& last = description_.layers.back();
+  const int64_t logits_each = std::min(shape.tokens, shape.logits / shape.sequences);
+  double flops = 0;  // of one sequence
+  for (int64_t t = 0; t < shape.tokens; ++t) {
+    for (const LayerDescription& layer : description_.layers) {
+      const bool is_needed = &layer != &last || t >= shape.tokens - logits_each;
+      if (is_needed) flops += attention_flops(layer, shape.position + t);
+    }
+  }
+  const double per_token = dense_elements_ + expert_elements_ * static_cast<double>(experts_per_token());
+  const double of_last =
+      last_dense_elements_ +
+      (last.ffn == FfnKind::kMoe ? expert_elements_ * static_cast<double>(description_.n_experts_per_token) : 0);
+  flops +=
+      2 * (per_token * static_cast<double>(shape.tokens) - of_last * static_cast<double>(shape.tokens - logits_each));
+  return static_cast<double>(shape.sequences) * flops + 2 * head_elements_ * static_cast<double>(shape.logits);
 }
 
 }  // namespace hadal

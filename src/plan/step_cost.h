@@ -3,8 +3,8 @@
 // Bytes: every matrix that is applied, once, as it is stored; one row of the embedding table per token; the routed
 // experts that were chosen by some token of the step, once each; the window rows, entries and index keys that the past
 // left. Activations, scratch and what a step writes are not counted: they are the implementation's affair.
-// Operations: a multiply-add counts as two. Matrices and attention are counted, norms, rope and Sinkhorn are not: below
-// one percent in every released geometry.
+// Of the last layer, tokens without logits need their keys alone. Operations: a multiply-add counts as two. Matrices
+// and attention are counted, norms, rope and Sinkhorn are not: below one percent in every released geometry.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +34,7 @@ struct StepShape {
   int64_t sequences = 1;
   int64_t tokens = 1;           // of each
   int64_t position = 0;         // of the first token: so many tokens are already there
-  int64_t logits = 1;           // rows of the head, all sequences together
+  int64_t logits = 1;           // rows of the head, all sequences together: the last ones of each sequence
   uint64_t experts_chosen = 0;  // different (layer, expert) pairs that the tokens of the step use
 };
 
@@ -49,16 +49,18 @@ class StepCost {
   uint64_t experts_per_token() const;
 
  private:
-  uint64_t state_bytes_read(const StepShape& shape) const;  // of one sequence
-  double attention_flops(int64_t position) const;           // of one token
+  uint64_t state_bytes_read(const StepShape& shape) const;                        // of one sequence
+  double attention_flops(const LayerDescription& layer, int64_t position) const;  // of one token
 
   const ModelDescription& description_;
   const StateLayout& layout_;
-  uint64_t dense_bytes_ = 0;  // applied to every token, without head
+  uint64_t dense_bytes_ = 0;       // applied to every token, without head
+  uint64_t last_dense_bytes_ = 0;  // of them only for logits
   uint64_t head_bytes_ = 0;
   uint64_t embedding_row_bytes_ = 0;
   double expert_bytes_ = 0;  // of one routed expert, the mean over all
   double dense_elements_ = 0;
+  double last_dense_elements_ = 0;
   double head_elements_ = 0;
   double expert_elements_ = 0;
 };

@@ -65,8 +65,10 @@ TEST_F(StepCostTest, the_first_token_reads_weights_and_one_row_of_the_embedding)
   EXPECT_EQ(cost().bytes({.experts_chosen = 4}), kDense + kHead + kRow + 4 * kExpert);
 }
 
-TEST_F(StepCostTest, a_step_without_logits_does_not_read_the_head) {
-  EXPECT_EQ(cost().bytes({.logits = 0, .experts_chosen = 4}), kDense + kRow + 4 * kExpert);
+TEST_F(StepCostTest, a_step_without_logits_reads_neither_the_head_nor_what_makes_no_keys_of_the_last_layer) {
+  EXPECT_EQ(cost().bytes({.logits = 0, .experts_chosen = 4}), kDense / 2 + kRow + 4 * kExpert);
+  weights_.layers[1].wkv = matrix(3, 8);
+  EXPECT_EQ(cost().bytes({.logits = 0, .experts_chosen = 4}), kDense / 2 + 3 * 8 * 2 + kRow + 4 * kExpert);
 }
 
 TEST_F(StepCostTest, the_past_is_read_as_far_as_attention_looks) {
@@ -93,6 +95,10 @@ TEST_F(StepCostTest, operations_are_those_of_matrices_and_attention) {
   EXPECT_DOUBLE_EQ(cost().flops({}), matrices + 2 * 4.0 * 2 * 4);
   // At position 99: 16 rows in both layers and 6 entries, and 25 scores of the indexer's 3 heads.
   EXPECT_DOUBLE_EQ(cost().flops({.position = 99}), matrices + 4.0 * 8 * (16 + 16 + 6) + 2.0 * 15 * 25);
+}
+
+TEST_F(StepCostTest, a_token_without_logits_computes_the_last_layer_for_its_keys_alone) {
+  EXPECT_DOUBLE_EQ(cost().flops({.logits = 0}), 2.0 * (32 + 2 * 48) + 4.0 * 8);
 }
 
 TEST_F(StepCostTest, operations_of_a_prompt_are_the_sum_over_its_tokens) {

@@ -124,6 +124,32 @@ TEST_P(Equalities, chunks_of_any_size_give_the_bits_of_the_whole) {
   }
 }
 
+TEST_P(Equalities, tokens_without_logits_leave_the_same_past) {
+  // The last layer of such tokens is not computed, only remembered.
+  const std::vector<int32_t> ids = tokens(1);
+  const auto want = whole(ids);
+  for (const int64_t chunk : {1, 64, 512}) {
+    Engine e = engine(chunk);
+    const SequenceId a = open(e);
+    const SequenceId b = open(e);
+    Collector collector;
+    // Two sequences, so that rows with and without logits mix within a step.
+    submit(e, a, std::span(ids).first(100), LogitsWanted::kLast);
+    submit(e, b, std::span(ids).first(30), LogitsWanted::kAll);
+    run(e, collector);
+    submit(e, b, std::span(ids).subspan(30, 150), LogitsWanted::kNone);
+    submit(e, a, std::span(ids).subspan(100, 2), LogitsWanted::kLast);
+    run(e, collector);
+    submit(e, a, std::span(ids).subspan(102), LogitsWanted::kLast);
+    submit(e, b, std::span(ids).subspan(180), LogitsWanted::kLast);
+    run(e, collector);
+    for (const auto& [key, row] : collector.at) {
+      ASSERT_TRUE(test::same_bits(row, want.at(key.second))) << "chunk " << chunk << ", position " << key.second;
+    }
+    EXPECT_EQ(collector.at.size(), 3u + 30u + 1u);
+  }
+}
+
 TEST_P(Equalities, one_thread_gives_the_bits_of_two_and_three) {
   const std::vector<int32_t> ids = tokens(2, 150);
   const auto want = whole(ids, 1);

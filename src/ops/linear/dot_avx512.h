@@ -54,21 +54,19 @@ struct F32Dot {
   }
 };
 
-// How far ahead of the multiplication weights are fetched, in bytes of each of the four rows: 4 x 2 KiB in flight cover
-// 100 ns at 40 GB/s twice, and leave the 32 KiB of L1 to the activations.
-constexpr int64_t kFetchAhead = 2048;
+// How far ahead of the multiplication weights are fetched into L2, in bytes at least: the time that memory takes at
+// 40 GB/s, twice. Hardware prefetchers alone stop at page borders, and a row is about a page.
+constexpr int64_t kFetchAhead = 8192;
 
-// y[r] = sum_k w[row0 + r][k] x[k] for n rows. Four rows side by side hide the latency of the chains. Weights are
-// fetched ahead by hand, at the end of a row those of the row four below, because hardware prefetchers stop at page
-// borders and a row is about a page.
+// y[r] = sum_k w[row0 + r][k] x[k] for n rows. Four rows side by side hide the latency of the chains; what is fetched
+// for them are the same places of four rows further on.
 template <class Dot, class Row>
 void rows_times_token(const Weight& w, int64_t row0, int64_t n, const typename Dot::Number* x, float* y) {
   constexpr int kRows = 4;
   const int64_t K = w.cols;
   const int64_t K_full = K / 64 * 64;
-  const int64_t row_bytes = w.row_bytes();
-  // Numbers of a row whose fetch stays inside it.
-  const int64_t k_inside = row_bytes > kFetchAhead ? (K - kFetchAhead * K / row_bytes) / 64 * 64 : 0;
+  const int64_t group_bytes = kRows * w.row_bytes();
+  const int64_t ahead = (kFetchAhead + group_bytes - 1) / group_bytes * group_bytes;
   int64_t r = 0;
   for (; r + kRows <= n; r += kRows) {
     const Row row_0 = Row::at(w, row0 + r);
@@ -79,20 +77,16 @@ void rows_times_token(const Weight& w, int64_t row0, int64_t n, const typename D
     __m512 acc_1 = acc_0;
     __m512 acc_2 = acc_0;
     __m512 acc_3 = acc_0;
-    const auto multiply = [&](int64_t begin, int64_t end, int64_t ahead) HADAL_INLINE {
-      for (int64_t k = begin; k < end; k += 64) {
-        row_0.fetch(k, ahead);
-        row_1.fetch(k, ahead);
-        row_2.fetch(k, ahead);
-        row_3.fetch(k, ahead);
-        acc_0 = Dot::add64(acc_0, row_0.load(k), x + k);
-        acc_1 = Dot::add64(acc_1, row_1.load(k), x + k);
-        acc_2 = Dot::add64(acc_2, row_2.load(k), x + k);
-        acc_3 = Dot::add64(acc_3, row_3.load(k), x + k);
-      }
-    };
-    multiply(0, k_inside, kFetchAhead);
-    multiply(k_inside, K_full, kFetchAhead + (kRows - 1) * row_bytes);
+    for (int64_t k = 0; k < K_full; k += 64) {
+      row_0.fetch(k, ahead);
+      row_1.fetch(k, ahead);
+      row_2.fetch(k, ahead);
+      row_3.fetch(k, ahead);
+      acc_0 = Dot::add64(acc_0, row_0.load(k), x + k);
+      acc_1 = Dot::add64(acc_1, row_1.load(k), x + k);
+      acc_2 = Dot::add64(acc_2, row_2.load(k), x + k);
+      acc_3 = Dot::add64(acc_3, row_3.load(k), x + k);
+    }
     if (K_full < K) {
       acc_0 = Dot::add64(acc_0, row_0.load_tail(K_full, K - K_full), x + K_full);
       acc_1 = Dot::add64(acc_1, row_1.load_tail(K_full, K - K_full), x + K_full);

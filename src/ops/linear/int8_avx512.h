@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "base/dtype.h"
@@ -22,37 +23,33 @@ struct Int8Weights {
   __m512 scale;
 };
 
-// The largest and the least of a row's scale codes.
+// The least and the largest scale code of some rows.
 struct ScaleRange {
   uint8_t least;
   uint8_t most;
 
-  // Codes that are a float's exponent field: not 2^-127, not NaN.
-  bool is_normal() const { return least >= 1 && most <= 254; }
+  bool has_nan() const { return most == 255; }
   // Powers of two that the exponent of any scale of Int8Block (2^-108 to 2^120) can take without leaving a float's.
   bool is_addable() const { return least >= 127 - 17 && most <= 127 + 6; }
-};
 
-// A stored FP4 row.
-struct Int8Row {
-  const std::byte* data;
-  const std::byte* scale;
-  int64_t K;
-  ScaleRange range;
-
-  static Int8Row at(const Weight& w, int64_t row) {
-    const std::byte* scale = w.scale + row * w.scale_stride();
+  static ScaleRange of(const Weight& w, int64_t row0, int64_t n) {
+    const std::byte* codes = w.scale + row0 * w.scale_stride();
+    const int64_t n_codes = n * w.scale_stride();
     __m512i least = _mm512_set1_epi8(-1);
     __m512i most = _mm512_setzero_si512();
-    for (int64_t i = 0; i < w.scale_stride(); i += 64) {
-      const int64_t n = std::min<int64_t>(64, w.scale_stride() - i);
-      const __mmask64 lanes = n == 64 ? ~__mmask64{0} : (__mmask64{1} << n) - 1;
-      const __m512i codes = _mm512_maskz_loadu_epi8(lanes, scale + i);
-      least = _mm512_mask_min_epu8(least, lanes, least, codes);
-      most = _mm512_max_epu8(most, codes);
+    int64_t i = 0;
+    for (; i + 64 <= n_codes; i += 64) {
+      const __m512i some = _mm512_loadu_si512(codes + i);
+      least = _mm512_min_epu8(least, some);
+      most = _mm512_max_epu8(most, some);
     }
-    return {w.data + row * w.row_bytes(), scale, w.cols, {least_byte(least), most_byte(most)}};
+    const __mmask64 rest = (__mmask64{1} << (n_codes - i)) - 1;
+    least = _mm512_mask_min_epu8(least, rest, least, _mm512_maskz_loadu_epi8(rest, codes + i));
+    most = _mm512_max_epu8(most, _mm512_maskz_loadu_epi8(rest, codes + i));
+    return {least_byte(least), static_cast<uint8_t>(~least_byte(_mm512_xor_si512(most, _mm512_set1_epi8(-1))))};
   }
+
+ private:
   static uint8_t least_byte(__m512i v) {
     const __m256i a = _mm256_min_epu8(_mm512_castsi512_si256(v), _mm512_extracti64x4_epi64(v, 1));
     const __m128i b = _mm_min_epu8(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
@@ -60,8 +57,16 @@ struct Int8Row {
     const __m128i c = _mm_min_epu8(b, _mm_srli_epi16(b, 8));
     return static_cast<uint8_t>(_mm_extract_epi8(_mm_minpos_epu16(_mm_and_si128(c, _mm_set1_epi16(0xFF))), 0));
   }
-  static uint8_t most_byte(__m512i v) {
-    return static_cast<uint8_t>(~least_byte(_mm512_xor_si512(v, _mm512_set1_epi8(-1))));
+};
+
+// A stored FP4 row.
+struct Int8Row {
+  const std::byte* data;
+  const std::byte* scale;
+  int64_t K;
+
+  static Int8Row at(const Weight& w, int64_t row) {
+    return {w.data + row * w.row_bytes(), w.scale + row * w.scale_stride(), w.cols};
   }
 
   static Int8Weights widen(__m512i pairs, __m512 scale) {
@@ -71,7 +76,8 @@ struct Int8Row {
     return {_mm512_shuffle_epi8(table, _mm512_and_si512(pairs, nibble)),
             _mm512_shuffle_epi8(table, _mm512_and_si512(_mm512_srli_epi16(pairs, 4), nibble)), scale};
   }
-  // Scale i of four to the lanes 4i..4i+3: the code is a float's exponent field.
+  // Scale i of four to the lanes 4i..4i+3: the code is a float's exponent field. 0 becomes zero instead of 2^-127, and
+  // 255, which is NaN, infinity.
   static __m512 scales(int32_t four_codes) {
     const __m512i to_top_byte = _mm512_set_epi32(0x03808080, 0x03808080, 0x03808080, 0x03808080, 0x02808080, 0x02808080,
                                                  0x02808080, 0x02808080, 0x01808080, 0x01808080, 0x01808080, 0x01808080,
@@ -81,7 +87,7 @@ struct Int8Row {
   static __m512 scales_one_by_one(int32_t four_codes) {
     alignas(64) float lanes[16];
     for (int lane = 0; lane < 16; ++lane)
-      lanes[lane] = e8m0_to_f32(static_cast<uint8_t>(static_cast<uint32_t>(four_codes) >> (lane / 4 * 8)));
+      lanes[lane] = int8_weight_scale(static_cast<uint8_t>(static_cast<uint32_t>(four_codes) >> (lane / 4 * 8)));
     return _mm512_load_ps(lanes);
   }
 
@@ -102,7 +108,7 @@ struct Int8Row {
 };
 
 // How far ahead of the multiplication a row's bytes are fetched, across the rows that follow.
-constexpr int64_t kInt8FetchAhead = 4096;
+constexpr int64_t kInt8FetchAhead = 8192;
 
 inline __m512 int8_sums(const Int8Weights& w, const Int8Block& x) {
   __m512i sums = _mm512_loadu_si512(x.start);
@@ -123,7 +129,7 @@ inline __m512 add_block_by_exponent(__m512 acc, const Int8Weights& w, const Int8
 }
 
 template <bool kPlain>
-__m512 int8_row_times_token(const Int8Row& row, const Int8Block* x) {
+float int8_row_times_token(const Int8Row& row, const Int8Block* x) {
   __m512 acc = _mm512_setzero_ps();
   const int64_t n_full = row.K / kInt8Block;
   for (int64_t block = 0; block < n_full; ++block) {
@@ -131,14 +137,18 @@ __m512 int8_row_times_token(const Int8Row& row, const Int8Block* x) {
     acc = add_block(acc, row.load<kPlain>(block), x[block]);
   }
   if (row.K % kInt8Block != 0) acc = add_block(acc, row.load_tail(n_full), x[n_full]);
-  return acc;
+  return sum_tree(acc);
 }
 
 // y[r] = w[row0 + r] . x for n rows, one after the other: blocks do not wait for each other, so one stream is enough.
 inline void int8_rows_times_token(const Weight& w, int64_t row0, int64_t n, const Int8Block* x, float* y) {
   for (int64_t r = 0; r < n; ++r) {
     const Int8Row row = Int8Row::at(w, row0 + r);
-    y[r] = sum_tree(row.range.is_normal() ? int8_row_times_token<true>(row, x) : int8_row_times_token<false>(row, x));
+    fetch_line(row.scale + kInt8FetchAhead / 8);
+    y[r] = int8_row_times_token<true>(row, x);
+    // A scale that is NaN looks like infinity there, and no finite sum comes of it.
+    if (!std::isfinite(y[r])) [[unlikely]]
+      y[r] = int8_row_times_token<false>(row, x);
   }
 }
 
@@ -200,17 +210,19 @@ struct Int8Panel {
   int64_t n;          // rows
   int64_t n_grouped;  // of them in groups
   int64_t n_blocks;   // of a row
+  bool has_nan;       // among the scales
   bool is_addable;    // scales are stored as exponents
 
   static Int8Panel widen(const Weight& w, int64_t row0, int64_t n) {
     const int64_t n_blocks = (w.cols + kInt8Block - 1) / kInt8Block;
-    Int8Panel panel{.blocks = reinterpret_cast<Int8PanelBlock*>(
-                        thread_scratch(ScratchUse::kPanel, static_cast<size_t>(n * n_blocks) * sizeof(Int8PanelBlock))),
-                    .n = n,
-                    .n_grouped = n / kInt8TileRows * kInt8TileRows,
-                    .n_blocks = n_blocks,
-                    .is_addable = true};
-    for (int64_t r = 0; r < n; ++r) panel.is_addable = panel.is_addable && Int8Row::at(w, row0 + r).range.is_addable();
+    const ScaleRange range = ScaleRange::of(w, row0, n);
+    const Int8Panel panel{.blocks = reinterpret_cast<Int8PanelBlock*>(thread_scratch(
+                              ScratchUse::kPanel, static_cast<size_t>(n * n_blocks) * sizeof(Int8PanelBlock))),
+                          .n = n,
+                          .n_grouped = n / kInt8TileRows * kInt8TileRows,
+                          .n_blocks = n_blocks,
+                          .has_nan = range.has_nan(),
+                          .is_addable = range.is_addable()};
     for (int64_t r = 0; r < n; ++r) panel.widen_row(Int8Row::at(w, row0 + r), r);
     return panel;
   }
@@ -223,9 +235,10 @@ struct Int8Panel {
     const int64_t n_full = row.K / kInt8Block;
     const __m512i one = _mm512_castps_si512(_mm512_set1_ps(1.0f));
     for (int64_t block = 0; block < n_blocks; ++block) {
-      const Int8Weights w = block == n_full         ? row.load_tail(block)
-                            : row.range.is_normal() ? row.load<true>(block)
-                                                    : row.load<false>(block);
+      fetch_line(row.data + 64 * block + kInt8FetchAhead);
+      const Int8Weights w = block == n_full ? row.load_tail(block)
+                            : has_nan       ? row.load<false>(block)
+                                            : row.load<true>(block);
       Int8PanelBlock* out = at(r, block);
       _mm512_store_si512(out->even, w.even);
       _mm512_store_si512(out->odd, w.odd);

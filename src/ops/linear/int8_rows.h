@@ -1,13 +1,16 @@
 // Activations in 8 bits for FP4 weights: integer dot products without an error of their own.
 //
 // FP4 values are halves of small integers, so twice a weight plus 12 is an unsigned byte, a look-up of the stored code.
-// 32 channels share a scale on both sides; their products sum exactly in 32 bits and only then become floats.
+// 32 channels share a scale on both sides; their products sum exactly in 32 bits and only then become floats. The
+// weights' least scale, 2^-127, counts as zero: BF16 products flush weights of that size too.
 //
 //   lane j of a block = sum of 8 products (channels 8j..8j+7) as an integer, times both scales
 //   y = the 16 lanes, each one FMA chain over the blocks of 128 channels, added by sum_tree
 #pragma once
 
 #include <cstdint>
+
+#include "base/dtype.h"
 
 namespace hadal::ops {
 
@@ -23,6 +26,11 @@ struct Int8Block {
   float scale[16];    // half the scale of channels 8j..8j+7, for the doubled weights; NaN: a channel was no number
 };
 static_assert(sizeof(Int8Block) == 256);
+
+// A weight's scale as these products take it.
+inline float int8_weight_scale(uint8_t code) {
+  return code == 0 ? 0.0f : e8m0_to_f32(code);
+}
 
 // The float that channel i of a block stands for.
 inline float int8_value(const Int8Block& block, int64_t i) {

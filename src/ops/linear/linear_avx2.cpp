@@ -122,7 +122,7 @@ float int8_dot(const Weight& w, int64_t row, const Int8Block* x) {
     alignas(32) float scale[16];
     for (int64_t lane = 0; lane < 16; ++lane) {
       scale[lane] = lane * 8 < n
-                        ? e8m0_to_f32(static_cast<uint8_t>(w.scale[row * w.scale_stride() + (k + lane * 8) / 32]))
+                        ? int8_weight_scale(static_cast<uint8_t>(w.scale[row * w.scale_stride() + (k + lane * 8) / 32]))
                         : 1.0f;
     }
     const Int8Block& block = x[k / kInt8Block];

@@ -211,20 +211,28 @@ TEST(Linear, fp4_with_8_bit_activations_is_the_same_on_avx2_and_avx512) {
 }
 
 TEST(Linear, the_outermost_scales_of_fp4_are_taken_with_8_bit_activations) {
-  // 2^-127 is no normal float and 255 is NaN: neither is a float's exponent field. 60 and 200 are, and too far from 127
-  // to be added to another exponent.
+  // 0 and 255 are no exponent field of a number: the one counts as zero, the other is NaN. 1, 60, 200 and 250 are, and
+  // too far from 127 to be added to another exponent.
   const int64_t cols = 256;
   for (const CpuLevel level : fast_levels()) {
     for (const int64_t T : {1, 3}) {
-      for (const uint8_t scale : {uint8_t{0}, uint8_t{60}, uint8_t{200}}) {
+      for (const uint8_t scale : {uint8_t{1}, uint8_t{60}, uint8_t{200}, uint8_t{250}}) {
         const StoredMatrix stored = StoredMatrix::all_codes(DType::kF4E2M1, cols, scale);
-        const std::vector<float> x(static_cast<size_t>(T * cols), scale == 0 ? 0x1p100f : 0x1p20f);
+        std::vector<float> x(static_cast<size_t>(T * cols));
+        for (int64_t k = 0; k < T * cols; ++k) {
+          // Of one sign, so that nothing cancels.
+          const float sign = std::signbit(weight_at(stored.weight, 0, k % cols)) ? -1.0f : 1.0f;
+          x[static_cast<size_t>(k)] = sign * static_cast<float>(k % 7) * (scale < 127 ? 0x1p60f : 0x1p-60f);
+        }
         const std::vector<float> want =
             apply(CpuLevel::kPortable, 1, stored.weight, x, T, 1, ActivationRounding::kInt8);
         EXPECT_TRUE(test::within(apply(level, 1, stored.weight, x, T, 1, ActivationRounding::kInt8), want,
                                  {.rtol = 1e-6, .atol = 0}));
       }
-      StoredMatrix nan = StoredMatrix::all_codes(DType::kF4E2M1, cols, 255);
+      const StoredMatrix zero = StoredMatrix::all_codes(DType::kF4E2M1, cols, 0);
+      const std::vector<float> large(static_cast<size_t>(T * cols), 0x1p100f);
+      for (const float y : apply(level, 1, zero.weight, large, T, 1, ActivationRounding::kInt8)) EXPECT_EQ(y, 0.0f);
+      const StoredMatrix nan = StoredMatrix::all_codes(DType::kF4E2M1, cols, 255);
       for (const float y : apply(level, 1, nan.weight, std::vector<float>(static_cast<size_t>(T * cols), 1.0f), T, 1,
                                  ActivationRounding::kInt8))
         EXPECT_TRUE(std::isnan(y));
