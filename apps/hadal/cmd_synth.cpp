@@ -91,7 +91,8 @@ void add_synth_command(CLI::App& app, Action& action) {
   command->footer(
       "The numbers are random, the sizes and the stored format are the release's: for benchmarks and tests on "
       "machines\n"
-      "without the weights. Four layers of v4-flash have one of each kind and take about 20 GB with the draft layer.\n"
+      "without the weights. Four layers of v4-flash have one of each kind and take about 20 GB with the draft layer;\n"
+      "four of v3 or v3.2 are three dense ones and one with experts.\n"
       "\n"
       "Examples:\n"
       "  hadal synth /data/flash-4 --like v4-flash --layers 4 --no-mtp\n"

@@ -319,7 +319,7 @@ struct Run {
     const int64_t context = std::min(description.context_tokens_max, tokens + static_cast<int64_t>(greedy.size()) + 1);
     StateOptions state_options = default_state_options(description, rounded ? NumericMode::kPublished : options.mode);
     if (prompt == "act_index") state_options.kv_rounding = ops::KvRounding::kNone;
-    state_options.mtp = !description.mtp_layers.empty();
+    state_options.mtp = !description.mtp_layers.empty() && goldens.has(prompt + ".mtp_pos");
     HADAL_ASSIGN(StateLayout layout, StateLayout::create(description, model.identity, mode, state_options));
     const ForwardOptions forward{.mode = mode,
                                  .tokens_max = std::min<int64_t>(512, tokens),

@@ -64,6 +64,9 @@ Result<std::shared_ptr<const LoadedModel>> LoadedModel::open(ModelFiles files) {
   auto model = std::make_shared<LoadedModel>(std::move(files), std::move(checkpoint), std::move(description),
                                              std::move(weights));
 
+  // How people's messages become a prompt is the family's business, unlike what the model computes.
+  if (model->description.family != "deepseek_v4") model->prompt_generation = PromptGeneration::kOther;
+
   model->program_file_bytes = program_bytes;
   const WeightBytes matrices = weight_bytes(model->weights.weights(), true);
   model->widened_source_bytes =

@@ -64,6 +64,17 @@ Result<void> check_steps(std::span<const SequenceStep> steps, const ForwardOptio
   return {};
 }
 
+// A draft row is complete when the token behind it is known, so its latent would be written into a page that may be
+// full by then, and shared. There are no goldens to hold such a layer against either.
+Error latent_draft_unsupported(const ModelDescription& description) {
+  return Error{.code = ErrorCode::kUnsupported,
+               .what = "a draft layer of latent attention cannot be computed yet",
+               .in = fmt::format("layer {}", description.layers.size()),
+               .want = "a draft layer with a window",
+               .found = "latent attention",
+               .hint = "run without drafts: the trunk does not need them"};
+}
+
 // Rows before it are only remembered in the last layer: what comes behind the keys of a prompt's tokens would make
 // logits that nobody asked for. Rows behind it are computed, wanted or not, so that they stay one piece.
 int64_t first_row_needed(const Rows& rows, std::span<const SequenceStep> steps, const StepObserver& observer) {
@@ -123,6 +134,7 @@ uint64_t ForwardPass::workspace_bytes(const ModelDescription& description, const
 Result<ForwardPass> ForwardPass::create(Device& device, const ModelDescription& description,
                                         const ModelWeights& weights, const ForwardOptions& options) {
   HADAL_CHECK(!options.mtp || !weights.mtp.empty(), "a draft layer without weights");
+  if (options.mtp && is_mla(description.mtp_layers.front().attention)) return latent_draft_unsupported(description);
   const int n_threads = as_cpu(device).pool().size();
   HADAL_ASSIGN(Buffer memory, Buffer::allocate(workspace_bytes(description, options, n_threads)));
   auto impl =

@@ -60,7 +60,8 @@ struct ForwardOptions {
 
 class ForwardPass {
  public:
-  // Allocates the workspace; nothing is allocated later. description and weights must outlive the pass. OutOfMemory.
+  // Allocates the workspace; nothing is allocated later. description and weights must outlive the pass. OutOfMemory;
+  // Unsupported for a draft layer of latent attention.
   static Result<ForwardPass> create(Device& device, const ModelDescription& description, const ModelWeights& weights,
                                     const ForwardOptions& options);
   static uint64_t workspace_bytes(const ModelDescription& description, const ForwardOptions& options, int n_threads);

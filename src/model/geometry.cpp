@@ -38,6 +38,62 @@ constexpr std::string_view kCommon = R"({
                           "weight_block_size": [128, 128]}
 })";
 
+// V3 (R1 and V3.1 have its sizes) and V3.2, which adds the indexer. Source: their config.json.
+struct LatentGeometry {
+  std::string_view name;
+  std::string_view family;  // keys that differ
+};
+constexpr LatentGeometry kLatentGeometries[] = {
+    {"v3", R"({"architectures": ["DeepseekV3ForCausalLM"], "model_type": "deepseek_v3",
+        "quantization_config": {"activation_scheme": "dynamic", "fmt": "e4m3", "quant_method": "fp8",
+                                "weight_block_size": [128, 128]}})"},
+    {"v3.2", R"({"architectures": ["DeepseekV32ForCausalLM"], "model_type": "deepseek_v32",
+        "index_head_dim": 128, "index_n_heads": 64, "index_topk": 2048,
+        "quantization_config": {"activation_scheme": "dynamic", "fmt": "e4m3", "quant_method": "fp8",
+                                "scale_fmt": "ue8m0", "weight_block_size": [128, 128]}})"},
+};
+constexpr int64_t kLatentLayers = 61;
+constexpr int64_t kLatentDenseLayers = 3;
+constexpr std::string_view kLatentCommon = R"({
+  "attention_bias": false, "bos_token_id": 0, "eos_token_id": 1, "hidden_act": "silu", "hidden_size": 7168,
+  "intermediate_size": 18432, "kv_lora_rank": 512, "max_position_embeddings": 163840, "moe_intermediate_size": 2048,
+  "moe_layer_freq": 1, "n_group": 8, "n_routed_experts": 256, "n_shared_experts": 1, "norm_topk_prob": true,
+  "num_attention_heads": 128, "num_experts_per_tok": 8, "num_key_value_heads": 128, "q_lora_rank": 1536,
+  "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "rms_norm_eps": 1e-06,
+  "rope_scaling": {"beta_fast": 32, "beta_slow": 1, "factor": 40, "mscale": 1.0, "mscale_all_dim": 1.0,
+                   "original_max_position_embeddings": 4096, "type": "yarn"},
+  "rope_theta": 10000, "routed_scaling_factor": 2.5, "scoring_func": "sigmoid", "tie_word_embeddings": false,
+  "topk_group": 4, "topk_method": "noaux_tc", "torch_dtype": "bfloat16", "v_head_dim": 128, "vocab_size": 129280
+})";
+
+const LatentGeometry* find_latent(std::string_view name) {
+  const auto found = std::find_if(std::begin(kLatentGeometries), std::end(kLatentGeometries),
+                                  [&](const LatentGeometry& g) { return g.name == name; });
+  return found == std::end(kLatentGeometries) ? nullptr : found;
+}
+
+// 0 stands for all.
+Result<int64_t> layers_of(int64_t wanted, int64_t all) {
+  if (wanted >= 0 && wanted <= all) return wanted == 0 ? all : wanted;
+  return Error{.code = ErrorCode::kInvalid,
+               .what = "geometry does not have that many layers",
+               .in = "--layers",
+               .want = fmt::format("1 to {}", all),
+               .found = fmt::format("{}", wanted),
+               .hint = ""};
+}
+
+Result<json::Value> latent_config(const LatentGeometry& g, int64_t layers, bool has_draft) {
+  HADAL_ASSIGN(const int64_t n_layers, layers_of(layers, kLatentLayers));
+  HADAL_ASSIGN(json::Value config, json::parse(kLatentCommon, "geometry"));
+  HADAL_ASSIGN(const json::Value family, json::parse(g.family, "geometry"));
+  for (const auto& [key, value] : family.members()) config.set(key, value);
+  config.set("num_hidden_layers", json::Value::number(n_layers));
+  config.set("first_k_dense_replace", json::Value::number(std::min(kLatentDenseLayers, n_layers)));
+  config.set("num_nextn_predict_layers", json::Value::number(int64_t{has_draft ? 1 : 0}));
+  return config;
+}
+
 int64_t ratio_of_layer(const Geometry& g, int64_t layer) {
   if (layer < 2) return g.first_ratios[layer];
   return layer % 2 == 0 ? 4 : 128;
@@ -57,23 +113,22 @@ Error unknown(std::string_view name) {
 std::vector<std::string_view> geometry_names() {
   std::vector<std::string_view> names;
   for (const Geometry& g : kGeometries) names.push_back(g.name);
+  for (const LatentGeometry& g : kLatentGeometries) names.push_back(g.name);
   return names;
 }
 
+PublishedFormat geometry_format(std::string_view name) {
+  if (find_latent(name) == nullptr) return {};
+  return {.has_fp4_experts = false, .fp8_scale = DType::kF32};
+}
+
 Result<json::Value> geometry_config(std::string_view name, int64_t layers, bool has_draft) {
+  if (const LatentGeometry* latent = find_latent(name)) return latent_config(*latent, layers, has_draft);
   const auto found =
       std::find_if(std::begin(kGeometries), std::end(kGeometries), [&](const Geometry& g) { return g.name == name; });
   if (found == std::end(kGeometries)) return unknown(name);
   const Geometry& g = *found;
-  if (layers < 0 || layers > g.layers) {
-    return Error{.code = ErrorCode::kInvalid,
-                 .what = "geometry does not have that many layers",
-                 .in = "--layers",
-                 .want = fmt::format("1 to {}", g.layers),
-                 .found = fmt::format("{}", layers),
-                 .hint = ""};
-  }
-  const int64_t n_layers = layers == 0 ? g.layers : layers;
+  HADAL_ASSIGN(const int64_t n_layers, layers_of(layers, g.layers));
   HADAL_ASSIGN(json::Value config, json::parse(kCommon, "geometry"));
   const std::pair<std::string_view, int64_t> sizes[] = {
       {"vocab_size", g.vocab_size},

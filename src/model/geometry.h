@@ -7,10 +7,14 @@
 
 #include "base/json.h"
 #include "base/result.h"
+#include "model/procedural.h"
 
 namespace hadal {
 
 std::vector<std::string_view> geometry_names();
+
+// How the release of that name stores its matrices.
+PublishedFormat geometry_format(std::string_view name);
 
 // config.json of a released geometry, cut to its first `layers` trunk layers (0: all), with or without the draft layer.
 // Errors: Invalid (unknown name, too many layers).

@@ -42,7 +42,8 @@ int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 
-std::string scale_name(const std::string& name) {
+std::string scale_name(const std::string& name, DType scale) {
+  if (scale == DType::kF32) return name + "_scale_inv";
   return name.substr(0, name.size() - std::string_view("weight").size()) + "scale";
 }
 
@@ -66,17 +67,18 @@ std::vector<std::byte> e8m0(int exponent) {
   return bytes_of(static_cast<uint8_t>(exponent + 127));
 }
 
-std::vector<ProceduralTensor> fp8_matrix(const ExpectedTensor& t) {
+std::vector<ProceduralTensor> fp8_matrix(const ExpectedTensor& t, DType scale) {
   const int64_t rows = t.shape[0], cols = t.shape[1];
-  return {words(t.official_name, DType::kF8E4M3, t.shape, repeated_8(0x87), repeated_8(0x38)),
-          constant(scale_name(t.official_name), DType::kF8E8M0, {ceil_div(rows, kTile), ceil_div(cols, kTile)},
-                   e8m0(unit_exponent(kE4M3MeanSquare, cols)))};
+  const int exponent = unit_exponent(kE4M3MeanSquare, cols);
+  return {words(t.published_name, DType::kF8E4M3, t.shape, repeated_8(0x87), repeated_8(0x38)),
+          constant(scale_name(t.published_name, scale), scale, {ceil_div(rows, kTile), ceil_div(cols, kTile)},
+                   scale == DType::kF32 ? bytes_of(exp2i(exponent)) : e8m0(exponent))};
 }
 
 std::vector<ProceduralTensor> fp4_matrix(const ExpectedTensor& t) {
   const int64_t rows = t.shape[0], cols = t.shape[1];
-  return {words(t.official_name, DType::kI8, {rows, cols / 2}, ~uint64_t{0}, 0),
-          constant(scale_name(t.official_name), DType::kF8E8M0, {rows, cols / kFp4ScaleCols},
+  return {words(t.published_name, DType::kI8, {rows, cols / 2}, ~uint64_t{0}, 0),
+          constant(scale_name(t.published_name, DType::kF8E8M0), DType::kF8E8M0, {rows, cols / kFp4ScaleCols},
                    e8m0(unit_exponent(kFp4MeanSquare, cols)))};
 }
 
@@ -84,13 +86,13 @@ ProceduralTensor bf16_matrix(const ExpectedTensor& t) {
   // Rows of the embedding are looked up, not summed over: about unit variance as they are.
   const int exponent = t.official_name == "embed.weight" ? -1 : unit_exponent(kBf16MeanSquare, t.shape[1]);
   const auto bits = static_cast<uint16_t>((exponent + 127) << 7);
-  return words(t.official_name, DType::kBF16, t.shape, repeated_16(0x807F), repeated_16(bits));
+  return words(t.published_name, DType::kBF16, t.shape, repeated_16(0x807F), repeated_16(bits));
 }
 
 ProceduralTensor f32_vector(const ExpectedTensor& t, const ModelDescription& d) {
   const std::string_view name = t.official_name;
   const bool is_one = name.ends_with("scale");
-  ProceduralTensor out = constant(t.official_name, DType::kF32, t.shape, bytes_of(is_one ? 1.0f : 0.0f));
+  ProceduralTensor out = constant(t.published_name, DType::kF32, t.shape, bytes_of(is_one ? 1.0f : 0.0f));
   if (name.ends_with("hc_attn_base") || name.ends_with("hc_ffn_base")) {
     out.recipe = ProceduralTensor::Recipe::kMhcBase;
     out.hc_mult = d.hc_mult;
@@ -164,28 +166,30 @@ uint64_t procedural_word(uint64_t name_hash, uint64_t k) {
   return z ^ (z >> 31);
 }
 
-std::vector<ProceduralTensor> procedural_tensors(const ExpectedTensor& t, const ModelDescription& d) {
+std::vector<ProceduralTensor> procedural_tensors(const ExpectedTensor& t, const ModelDescription& d,
+                                                 const PublishedFormat& format) {
   using Kind = ExpectedTensor::Kind;
   switch (t.kind) {
     case Kind::kMatrix:
-      return fp8_matrix(t);
+      return fp8_matrix(t, format.fp8_scale);
     case Kind::kExpertMatrix:
-      return fp4_matrix(t);
+      return format.has_fp4_experts ? fp4_matrix(t) : fp8_matrix(t, format.fp8_scale);
     case Kind::kBf16Matrix:
       return {bf16_matrix(t)};
     case Kind::kF32Matrix: {
       ProceduralTensor out;
-      out.stored = {t.official_name, DType::kF32, t.shape};
+      out.stored = {t.published_name, DType::kF32, t.shape};
       out.recipe = ProceduralTensor::Recipe::kSmallF32;
       return {out};
     }
     case Kind::kBf16Vector:
-      return {constant(t.official_name, DType::kBF16, t.shape, bytes_of(uint16_t{0x3F80}))};
+      return {constant(t.published_name, DType::kBF16, t.shape,
+                       bytes_of(t.official_name.ends_with(".bias") ? uint16_t{0} : uint16_t{0x3F80}))};
     case Kind::kF32Vector:
       return {f32_vector(t, d)};
     case Kind::kTable: {
       ProceduralTensor out;
-      out.stored = {t.official_name, DType::kI64, t.shape};
+      out.stored = {t.published_name, DType::kI64, t.shape};
       out.recipe = ProceduralTensor::Recipe::kExpertIds;
       out.n_experts = d.n_routed_experts;
       return {out};

@@ -46,8 +46,15 @@ struct ProceduralTensor {
   int64_t n_experts = 0;        // kExpertIds
 };
 
+// How a release stores its matrices: which types experts and FP8 scales have.
+struct PublishedFormat {
+  bool has_fp4_experts = true;
+  DType fp8_scale = DType::kF8E8M0;  // X.scale; kF32: X.weight_scale_inv
+};
+
 // The tensors that the published format stores for one of the description: codes, and their scales behind them.
-std::vector<ProceduralTensor> procedural_tensors(const ExpectedTensor& tensor, const ModelDescription& description);
+std::vector<ProceduralTensor> procedural_tensors(const ExpectedTensor& tensor, const ModelDescription& description,
+                                                 const PublishedFormat& format);
 
 // Bytes [begin, begin + out.size()) of the tensor. begin is a multiple of 8; any cutting gives the same bytes.
 void fill_procedural(const ProceduralTensor& tensor, uint64_t begin, std::span<std::byte> out);

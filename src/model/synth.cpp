@@ -195,7 +195,7 @@ Result<SynthPlan> plan_synth(const SynthOptions& options) {
   HADAL_ASSIGN(plan.config, geometry_config(options.geometry, options.layers, options.has_draft));
   HADAL_ASSIGN(plan.description, parse_model_config(plan.config, "config.json"));
   for (const ExpectedTensor& expected : expected_tensors(plan.description)) {
-    for (ProceduralTensor& tensor : procedural_tensors(expected, plan.description)) {
+    for (ProceduralTensor& tensor : procedural_tensors(expected, plan.description, geometry_format(options.geometry))) {
       const uint64_t bytes = tensor.stored.bytes();
       const bool is_full = plan.shards.empty() || plan.shards.back().tensor_bytes + bytes > options.shard_bytes_max;
       if (is_full) plan.shards.emplace_back();

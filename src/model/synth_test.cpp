@@ -6,6 +6,7 @@
 #include <cmath>
 #include <csignal>
 #include <cstring>
+#include <map>
 
 #include "formats/checkpoint.h"
 #include "model/geometry.h"
@@ -26,6 +27,54 @@ SynthPlan planned(std::string geometry, int64_t layers = 0, bool has_draft = tru
   options.layers = layers;
   options.has_draft = has_draft;
   return must(plan_synth(options));
+}
+
+TEST(Synth, v3_has_the_published_names_sizes_and_types) {
+  const SynthPlan plan = planned("v3");
+  std::map<std::string, TensorToWrite> tensors;
+  uint64_t matrix_numbers = 0;
+  for (const SynthPlan::Shard& shard : plan.shards) {
+    for (const ProceduralTensor& tensor : shard.tensors) {
+      tensors.emplace(tensor.stored.name, tensor.stored);
+      if (!tensor.stored.name.ends_with("_scale_inv") && tensor.stored.name.find("layers.61.") == std::string::npos) {
+        uint64_t numbers = 1;
+        for (const int64_t size : tensor.stored.shape) numbers *= static_cast<uint64_t>(size);
+        matrix_numbers += numbers;
+      }
+    }
+  }
+  // deepseek-v3.md, section 1: parameters of the main model, computed from the shapes (with the routers' biases).
+  EXPECT_EQ(matrix_numbers, 671'026'419'200u);
+  const auto is = [&](const char* name, DType dtype, std::vector<int64_t> shape) {
+    ASSERT_TRUE(tensors.contains(name)) << name;
+    EXPECT_EQ(tensors.at(name).dtype, dtype) << name;
+    EXPECT_EQ(tensors.at(name).shape, shape) << name;
+  };
+  is("model.embed_tokens.weight", DType::kBF16, {129280, 7168});
+  is("lm_head.weight", DType::kBF16, {129280, 7168});
+  is("model.layers.0.mlp.gate_proj.weight", DType::kF8E4M3, {18432, 7168});
+  is("model.layers.3.self_attn.q_a_layernorm.weight", DType::kBF16, {1536});
+  is("model.layers.3.self_attn.kv_a_proj_with_mqa.weight", DType::kF8E4M3, {576, 7168});
+  is("model.layers.3.self_attn.kv_a_proj_with_mqa.weight_scale_inv", DType::kF32, {5, 56});
+  is("model.layers.60.mlp.experts.255.down_proj.weight", DType::kF8E4M3, {7168, 2048});
+  is("model.layers.60.mlp.gate.e_score_correction_bias", DType::kF32, {256});
+  is("model.layers.61.eh_proj.weight", DType::kBF16, {7168, 14336});
+  is("model.layers.61.shared_head.norm.weight", DType::kBF16, {7168});
+  EXPECT_FALSE(tensors.contains("model.layers.61.embed_tokens.weight"));
+}
+
+TEST(Synth, v3_2_adds_the_indexer) {
+  const SynthPlan plan = planned("v3.2", 4, false);
+  EXPECT_EQ(plan.description.layers[0].attention, AttentionKind::kDsa);
+  EXPECT_EQ(plan.description.layers[3].ffn, FfnKind::kMoe);
+  EXPECT_EQ(plan.description.activation_scale, ActivationScale::kPowerOfTwo);
+  bool has_bias = false;
+  for (const SynthPlan::Shard& shard : plan.shards) {
+    for (const ProceduralTensor& tensor : shard.tensors) {
+      has_bias = has_bias || tensor.stored.name == "model.layers.3.self_attn.indexer.k_norm.bias";
+    }
+  }
+  EXPECT_TRUE(has_bias);
 }
 
 // Check value of the procedural checkpoint's definition.

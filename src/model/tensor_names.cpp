@@ -212,9 +212,13 @@ std::span<const StackedExperts> stacked_experts() {
   return kStackedExperts;
 }
 
+bool is_published_as_transformers(const ModelDescription& d) {
+  return d.residual == ResidualKind::kPlain;
+}
+
 std::string draft_prefix(const ModelDescription& d, size_t draft) {
-  return d.residual == ResidualKind::kPlain ? fmt::format("layers.{}.", d.layers.size() + draft)
-                                            : fmt::format("mtp.{}.", draft);
+  return is_published_as_transformers(d) ? fmt::format("layers.{}.", d.layers.size() + draft)
+                                         : fmt::format("mtp.{}.", draft);
 }
 
 std::string with_expert(std::string_view name, int64_t expert) {

@@ -65,6 +65,10 @@ std::span<const TensorRow<LayerWeights>> layer_rows();    // of trunk and draft 
 std::span<const TensorRow<MtpWeights>> mtp_rows();        // what a draft layer has beside the layer's
 std::span<const TensorRow<ExpertWeights>> expert_rows();  // names hold {e}; see with_expert()
 
+// V3 and V3.2 are published under transformers' names (the third spelling where there is one), V4 under the official
+// ones.
+bool is_published_as_transformers(const ModelDescription& d);
+
 // What a draft layer's names begin with: "mtp.0." in V4, "layers.61.", behind the trunk, in V3.
 std::string draft_prefix(const ModelDescription& d, size_t draft);
 

@@ -114,6 +114,7 @@ class WeightSet {
 struct ExpectedTensor {
   std::string official_name;
   std::string transformers_name;  // empty when that naming does not have it
+  std::string published_name;     // the one in the published checkpoint
   std::vector<int64_t> shape;     // logical (FP4 not halved)
   enum class Kind { kMatrix, kExpertMatrix, kBf16Matrix, kF32Matrix, kBf16Vector, kF32Vector, kTable } kind;
 };

@@ -19,7 +19,8 @@ namespace hadal {
 enum class ThinkingMode { kChat, kThinking };  // kChat: the answer comes without reasoning
 enum class ReasoningEffort { kNone, kLow, kHigh, kMax };
 // The effort prefixes changed between the releases of April 2026 (preview) and of July 2026 (0731).
-enum class PromptGeneration { kV4Preview, kV4Release0731 };
+// kOther: a model of another family, whose encoding has no renderer; it can only be given plain text.
+enum class PromptGeneration { kV4Preview, kV4Release0731, kOther };
 
 struct PromptOptions {
   PromptGeneration generation = PromptGeneration::kV4Preview;
@@ -49,7 +50,7 @@ struct Prompt {
 // Renders a conversation in V4's encoding. Arguments of a call that are no JSON object are shown to the model as one
 // string parameter `arguments`. Errors: Invalid, naming the message by index (no message, unknown task, empty developer
 // content, tool without `function`, conversation that ends in a system message) or `reasoning_effort` (low effort in
-// the preview generation).
+// the preview generation); Unsupported for kOther.
 Result<Prompt> render_v4_prompt(std::span<const Message> messages, const PromptOptions& options);
 
 // Added tokens come from template pieces only. Between them, text is encoded across the borders of pieces: a prompt

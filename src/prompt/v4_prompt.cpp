@@ -270,6 +270,14 @@ class V4Renderer {
 }  // namespace
 
 Result<Prompt> render_v4_prompt(std::span<const Message> messages, const PromptOptions& options) {
+  if (options.generation == PromptGeneration::kOther) {
+    return Error{.code = ErrorCode::kUnsupported,
+                 .what = "this model's prompt encoding is not known yet",
+                 .in = "",
+                 .want = "a model of the DeepSeek-V4 family",
+                 .found = "another family",
+                 .hint = "`hadal run --raw` completes plain text"};
+  }
   HADAL_ASSIGN(const std::string_view prefix, effort_prefix(options));
   return V4Renderer(messages, options).render(options.add_bos, prefix);
 }

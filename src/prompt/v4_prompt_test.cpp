@@ -236,5 +236,12 @@ TEST(V4Prompt, generations_differ_in_high_and_max_only) {
   }
 }
 
+TEST(V4Prompt, another_family_is_refused) {
+  const Message message = user_message("Hi");
+  const Result<Prompt> prompt = render_v4_prompt({&message, 1}, {.generation = PromptGeneration::kOther});
+  ASSERT_FALSE(prompt.ok());
+  EXPECT_EQ(prompt.error().code, ErrorCode::kUnsupported);
+}
+
 }  // namespace
 }  // namespace hadal::testing

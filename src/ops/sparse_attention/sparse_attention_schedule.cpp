@@ -102,7 +102,10 @@ struct Token {
     kernels.score(q(), op.H, op.D, rows, op.scale, scores + begin, layout.scores_stride);
   }
 
-  void softmax(int64_t h) const { sums[h] = kernels.softmax(scores + h * layout.scores_stride, n, op.sink_of(h)); }
+  void softmax(int64_t h) const {
+    // Without rows and sink there is nothing to divide zeros by.
+    sums[h] = n == 0 ? 1.0f : kernels.softmax(scores + h * layout.scores_stride, n, op.sink_of(h));
+  }
 
   // The weighted sum of one block of rows, for heads and channels from h0 and c0 on.
   void accumulate(const DecodedRows& rows, int64_t begin, int64_t h0, int64_t n_heads, int64_t c0,

@@ -385,6 +385,14 @@ TEST(SparseAttention, extreme_values_stay_finite_and_right) {
   std::fill(nothing.window_n.begin(), nothing.window_n.end(), 0);
   for (const float v : expect_all_agree(nothing, "no row")) EXPECT_EQ(v, 0.0f);
 
+  Sizes latents = sizes;
+  latents.window = 0;
+  latents.n_entries = 9;
+  latents.value_dim = 48;
+  Problem no_latents(latents, random);
+  std::fill(no_latents.n_chosen.begin(), no_latents.n_chosen.end(), 0);
+  for (const float v : expect_all_agree(no_latents, "no row and no sink")) EXPECT_EQ(v, 0.0f);
+
   Problem zeros(sizes, random);
   std::fill(zeros.window.begin(), zeros.window.end(), std::byte{0});
   for (const float v : expect_all_agree(zeros, "zero rows")) EXPECT_EQ(v, 0.0f);
