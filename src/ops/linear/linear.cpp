@@ -4,6 +4,7 @@
 #include <numeric>
 #include <vector>
 
+#include "ops/cuda_ops.h"
 #include "ops/linear/linear_kernels.h"
 
 namespace hadal::ops {
@@ -77,6 +78,7 @@ std::span<const Version<Linear>> linear_versions() {
 
 void pack_rows(Device& device, const PackRows& op) {
   HADAL_CHECK(op.out.format == row_format(op.rounding), "pack_rows: format does not fit the rounding");
+  if (run_on_cuda(device, &CudaOps::pack_rows, op)) return;
   CpuDevice& cpu = as_cpu(device);
   choose_version(pack_rows_versions(), cpu.level()).run(cpu, op);
 }
@@ -85,6 +87,7 @@ void linear(Device& device, const Linear& op) {
   HADAL_CHECK(op.w.cols == op.x.K && op.w.rows % op.x.groups == 0, "linear: [N, K], groups, K of x", op.w.rows,
               op.w.cols, op.x.groups, op.x.K);
   HADAL_CHECK(op.w.dtype != DType::kF4E2M1 || op.w.scale_cols == 32, "linear: FP4 scale block", op.w.scale_cols);
+  if (run_on_cuda(device, &CudaOps::linear, op)) return;
   CpuDevice& cpu = as_cpu(device);
   choose_version(linear_versions(), cpu.level()).run(cpu, op);
 }

@@ -1,5 +1,7 @@
 #include "ops/router/router.h"
 
+#include "ops/cuda_ops.h"
+
 namespace hadal::ops {
 
 std::span<const Version<Router>> router_versions() {
@@ -12,6 +14,7 @@ std::span<const Version<Router>> router_versions() {
 void router(Device& device, const Router& op) {
   HADAL_CHECK(op.K >= 1 && op.K <= op.E && op.E <= 4096 && op.K <= 64, "router: E and K", op.E, op.K);
   HADAL_CHECK((op.tid2eid == nullptr) || op.token_ids != nullptr, "router: hash routing needs token ids");
+  if (run_on_cuda(device, &CudaOps::router, op)) return;
   CpuDevice& cpu = as_cpu(device);
   choose_version(router_versions(), cpu.level()).run(cpu, op);
 }
