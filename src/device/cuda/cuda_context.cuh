@@ -11,6 +11,7 @@ struct CudaContext {
   int device = 0;
   int n_multiprocessors = 0;
   int compute_capability = 0;
+  int64_t shared_bytes_max = 0;  // of one block, opt-in
   cudaStream_t stream = nullptr;
   cudaEvent_t timer_begin = nullptr;
   cudaEvent_t timer_end = nullptr;

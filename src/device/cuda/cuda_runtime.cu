@@ -70,6 +70,7 @@ CudaStatus open(int device, CudaContext** out) {
   if (const CudaStatus status = properties(device, &of); !status.ok()) return status;
   context->n_multiprocessors = of.n_multiprocessors;
   context->compute_capability = of.compute_capability;
+  context->shared_bytes_max = of.shared_bytes_max;
   cudaError_t error = cudaSetDevice(device);
   if (error == cudaSuccess) error = cudaStreamCreateWithFlags(&context->stream, cudaStreamNonBlocking);
   if (error == cudaSuccess) error = cudaEventCreate(&context->timer_begin);

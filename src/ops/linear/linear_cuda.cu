@@ -1,12 +1,12 @@
 // Linear layers: a block a tile of rows and tokens (tile_sums.cuh has the arithmetic and its order).
 //
-// One token reads every weight once, in 16-byte loads of which 8 are in flight in each lane; the activations (8 KB)
-// come from L1. Many tokens share the widened weights of a tile, 64 at a time.
+// One token reads every weight once, in 16-byte loads of which 8 are in flight in each lane. Many tokens share the
+// widened weights of a tile, 64 at a time.
 
 #include <algorithm>
 
 #include "ops/cuda_kernels.cuh"
-#include "ops/linear/tile_sums.cuh"
+#include "ops/linear/staged_tile.cuh"
 
 namespace hadal::ops {
 namespace {
@@ -30,7 +30,7 @@ __global__ void __launch_bounds__(kTileThreads, Tile::kBlocksMin) linear_kernel(
 template <class Tile>
 void launch(CudaContext& context, const Linear& op) {
   const dim3 grid(blocks_for(op.w.rows, Tile::kRows), blocks_for(op.x.T, Tile::kTokens));
-  linear_kernel<Tile><<<grid, kTileThreads, 0, context.stream>>>(op);
+  linear_kernel<Tile><<<grid, kTileThreads, Tile::staged_bytes(op.x.K), context.stream>>>(op);
 }
 
 // Rows of a matrix below which a block takes one row, so that a GPU's multiprocessors all have one.
@@ -43,7 +43,9 @@ void linear_cuda(CudaContext& context, const Linear& op) {
   if (T == 0) return;
   const int64_t rows_of_group = op.w.rows / op.x.groups;
   if (op.x.format == RowFormat::kBf16 && has_mma_tiles(op.w) && (op.x.groups == 1 || rows_of_group % 16 == 0)) {
-    if (T <= 8) {
+    if (T == 1 && op.x.K <= StagedTile::kColumnsMax) {
+      launch<StagedTile>(context, op);
+    } else if (T <= 8) {
       launch<MmaTile<1>>(context, op);
     } else if (T <= 16) {
       launch<MmaTile<2>>(context, op);

@@ -46,12 +46,14 @@ constexpr auto kF32 = static_cast<int64_t>(DType::kF32);
 BENCHMARK(BM_linear_cuda)
     ->Apply(test::gpu_timing)
     ->ArgNames({"rows", "cols", "T", "dtype", "f32"})
-    ->Args({1024, 4096, 1, kFp8, 0})     // wq_a
-    ->Args({512, 4096, 1, kFp8, 0})      // wkv
-    ->Args({32768, 1024, 1, kFp8, 0})    // wq_b
-    ->Args({8192, 4096, 1, kFp8, 0})     // wo_a's size
-    ->Args({4096, 8192, 1, kFp8, 0})     // wo_b
-    ->Args({16384, 8192, 1, kFp4, 0})    //
+    ->Args({1024, 4096, 1, kFp8, 0})   // wq_a
+    ->Args({512, 4096, 1, kFp8, 0})    // wkv
+    ->Args({32768, 1024, 1, kFp8, 0})  // wq_b
+    ->Args({8192, 4096, 1, kFp8, 0})   // wo_a's size
+    ->Args({4096, 8192, 1, kFp8, 0})   // wo_b
+    ->Args({131072, 8192, 1, kFp4, 0})
+    ->Args({16384, 8192, 1, kFp4, 0})  //
+    ->Args({129280, 4096, 1, kFp8, 0})
     ->Args({129280, 4096, 1, kBf16, 0})  // head
     ->Args({256, 4096, 1, kBf16, 1})     // router
     ->Args({24, 16384, 1, kF32, 1})      // mHC's mixes

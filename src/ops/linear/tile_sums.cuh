@@ -64,6 +64,7 @@ struct MmaTile {
     float parts[kTileWarps][kTokens][kRows + 1];  // + 1: the 8 rows of a store fall into different banks
   };
   using Sums = float[kColumns][4];
+  static size_t staged_bytes(int64_t) { return 0; }  // of dynamic shared memory; StagedTile has some
 
   // store(row, token, sum) for every row of the matrix in [row0, row0 + 16) and every token, each by one thread. Ends
   // with a barrier, so that `shared` may be used again.
@@ -85,7 +86,7 @@ struct MmaTile {
     fold(w, row0, tokens.n, sums, shared, store);
   }
 
- private:
+ protected:
   // Units are loaded kAhead at a time: 8 loads of 16 bytes are in flight in each lane.
   template <class Codec, int kAhead>
   __device__ static void sum_part(const Weight& w, int64_t row0, const TileTokens& tokens, Part part, Sums& sums) {
@@ -222,6 +223,7 @@ struct LaneTile {
   struct Shared {
     float parts[kTileWarps][kRows * kTokens];
   };
+  static size_t staged_bytes(int64_t) { return 0; }
 
   // As MmaTile::run.
   template <class Store>

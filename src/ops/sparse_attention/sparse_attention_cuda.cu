@@ -346,10 +346,11 @@ __global__ void __launch_bounds__(kThreads) attention_lanes_kernel(SparseAttenti
   for (int d = static_cast<int>(threadIdx.x); d < D; d += kThreads) op.out[(t * op.H + h) * D + d] = out[d] / l;
 }
 
-// Whether rows can be read 8 bytes at a time. Entries in pages are the caller's promise (the header says so).
-bool has_mma_rows(const SparseAttention& op) {
-  return op.D == kD && op.H % kHeads == 0 && op.rope_dim % 8 == 0 && op.format != KvFormat::kF32 &&
-         op.window_row_bytes % 8 == 0;
+// Whether rows can be read 8 bytes at a time (entries in pages are the caller's promise, the header says so) and the
+// GPU has the shared memory: 227 KB of a data center's, not the 99 KB of an RTX.
+bool has_mma_rows(const CudaContext& context, const SparseAttention& op) {
+  return static_cast<int64_t>(sizeof(Shared)) <= context.shared_bytes_max && op.D == kD && op.H % kHeads == 0 &&
+         op.rope_dim % 8 == 0 && op.format != KvFormat::kF32 && op.window_row_bytes % 8 == 0;
 }
 
 }  // namespace
@@ -358,7 +359,7 @@ void sparse_attention_cuda(CudaContext& context, const SparseAttention& op) {
   if (op.T == 0) return;
   const auto T = static_cast<unsigned>(op.T);
   const auto H = static_cast<unsigned>(op.H);
-  if (!has_mma_rows(op)) {
+  if (!has_mma_rows(context, op)) {
     const auto shared_bytes = static_cast<size_t>(op.D) * sizeof(float);
     attention_lanes_kernel<<<dim3(H, T), kThreads, shared_bytes, context.stream>>>(op);
   } else {
