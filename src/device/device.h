@@ -12,7 +12,7 @@ namespace hadal {
 
 class Device {
  public:
-  enum class Kind { kCpu };
+  enum class Kind { kCpu, kCuda };
   virtual ~Device() = default;
   virtual Kind kind() const = 0;
 };

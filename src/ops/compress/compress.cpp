@@ -1,5 +1,7 @@
 #include "ops/compress/compress.h"
 
+#include "ops/cuda_ops.h"
+
 namespace hadal::ops {
 
 std::span<const Version<Compress>> compress_versions() {
@@ -13,6 +15,7 @@ void compress(Device& device, const Compress& op) {
   HADAL_CHECK(op.m >= 1 && op.d % 16 == 0 && (op.coff == 1 || op.coff == 2), "compress: m, d, coff", op.m, op.d,
               op.coff);
   HADAL_CHECK(!op.has_previous || op.coff == 2, "compress: a previous group without overlap");
+  if (run_on_cuda(device, &CudaOps::compress, op)) return;
   CpuDevice& cpu = as_cpu(device);
   choose_version(compress_versions(), cpu.level()).run(cpu, op);
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "ops/cuda_ops.h"
 #include "ops/linear/linear.h"
 #include "ops/tasks.h"
 
@@ -53,6 +54,7 @@ std::span<const Version<Embed>> embed_versions() {
 }
 
 void embed(Device& device, const Embed& op) {
+  if (run_on_cuda(device, &CudaOps::embed, op)) return;
   CpuDevice& cpu = as_cpu(device);
   choose_version(embed_versions(), cpu.level()).run(cpu, op);
 }

@@ -1,5 +1,7 @@
 #include "ops/hc_post/hc_post.h"
 
+#include "ops/cuda_ops.h"
+
 namespace hadal::ops {
 
 std::span<const Version<HcPost>> hc_post_versions() {
@@ -11,6 +13,7 @@ std::span<const Version<HcPost>> hc_post_versions() {
 
 void hc_post(Device& device, const HcPost& op) {
   HADAL_CHECK(op.n >= 1 && op.n <= 8 && op.C % 8 == 0, "hc_post: n and C", op.n, op.C);
+  if (run_on_cuda(device, &CudaOps::hc_post, op)) return;
   CpuDevice& cpu = as_cpu(device);
   choose_version(hc_post_versions(), cpu.level()).run(cpu, op);
 }

@@ -1,6 +1,8 @@
 #include "ops/index_select/index_select.h"
 
+#include "ops/cuda_ops.h"
 #include "ops/index_select/index_select_schedule.h"
+#include "ops/index_select/topk_layout_cuda.h"
 
 namespace hadal::ops {
 namespace {
@@ -16,6 +18,10 @@ void index_select_avx512(CpuDevice& cpu, const IndexSelect& op) {
 
 }  // namespace
 
+int64_t index_select_gpu_scratch_bytes(int64_t T, int64_t visible_max) {
+  return IndexSelectGpuLayout(T, visible_max).bytes;
+}
+
 std::span<const Version<IndexSelect>> index_select_versions() {
   static constexpr Version<IndexSelect> kVersions[] = {
       {CpuLevel::kPortable, index_select_reference},
@@ -26,6 +32,7 @@ std::span<const Version<IndexSelect>> index_select_versions() {
 void index_select(Device& device, const IndexSelect& op) {
   HADAL_CHECK(op.D % (op.keys.format == KvFormat::kFp4 ? 32 : 16) == 0 && op.topk >= 1, "index_select: D and topk",
               op.D, op.topk);
+  if (run_on_cuda(device, &CudaOps::index_select, op)) return;
   CpuDevice& cpu = as_cpu(device);
   choose_version(index_select_versions(), cpu.level()).run(cpu, op);
 }

@@ -27,11 +27,18 @@ struct IndexSelect {
   int64_t H = 0;
   int64_t D = 0;  // a multiple of 16; of 32 with FP4 keys
   int64_t topk = 0;
+
+  // On a GPU, which does not show `visible` to the host: a bound of it, and where scores lie that nobody wants to see.
+  int64_t visible_max = 0;
+  std::byte* scratch = nullptr;  // index_select_gpu_scratch_bytes(...), aligned to 256
 };
+
+int64_t index_select_gpu_scratch_bytes(int64_t T, int64_t visible_max);
 
 // Order: a dot of float keys in one chain over d ascending; of FP4 keys exactly (integers) for each 32 channels, those
 // times their scales ascending. Heads by 16 partial sums (h mod 16) ascending, then the tree of ops/simd_avx512.h.
-// Independent of T, threads and pages, and the same in AVX2 and AVX-512.
+// Independent of T, threads and pages, and the same in AVX2 and AVX-512; a GPU has an order of its own
+// (index_select_cuda.cu). There, D is at most 512 and a NaN score chooses nothing sensible, but distinct indices.
 // A token with visible <= topk takes all entries, and unless `scores` is wanted no score is computed for it. A NaN
 // score is a checked mistake of the caller's (activations are checked). Accuracy: within 1e-5 of the sum of |w[h] q[h]
 // . k[j]| from the reference. Cost: per token visible * (row_bytes + 2 H D operations).

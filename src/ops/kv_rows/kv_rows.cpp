@@ -2,6 +2,7 @@
 
 #include <bit>
 
+#include "ops/cuda_ops.h"
 #include "ops/kv_rows/kv_rows_kernels.h"
 
 namespace hadal::ops {
@@ -70,8 +71,30 @@ void round_rows(Device& device, const RoundRows& op) {
   const bool is_hadamard = op.rounding != KvRounding::kE4m3 && op.rounding != KvRounding::kE4m3By128;
   HADAL_CHECK(!is_hadamard || (std::has_single_bit(static_cast<uint64_t>(op.D)) && op.D % 32 == 0), "round_rows: D",
               op.D);
+  if (run_on_cuda(device, &CudaOps::round_rows, op,
+                  op.rounding != KvRounding::kE4m3By128 && op.rounding != KvRounding::kHadamardE4m3,
+                  "round_rows: V3.2's roundings"))
+    return;
   CpuDevice& cpu = as_cpu(device);
   choose_version(round_rows_versions(), cpu.level()).run(cpu, op);
+}
+
+void encode_rows(Device& device, const EncodeRows& op) {
+  if (run_on_cuda(device, &CudaOps::encode_rows, op)) return;
+  const EncodeRow encode = encode_row_for(as_cpu(device).level());
+  for (int64_t t = 0; t < op.T; ++t) {
+    if (op.slots[t] < 0) continue;
+    // PagedRows is a reader's view; the caller owns the pages and asks for this row to be written.
+    encode(op.to.format, op.x + t * op.x_stride, op.D, op.rope_dim, const_cast<std::byte*>(op.to.row(op.slots[t])));
+  }
+}
+
+void decode_rows(Device& device, const DecodeRows& op) {
+  if (run_on_cuda(device, &CudaOps::decode_rows, op)) return;
+  const DecodeRow decode = decode_row_for(as_cpu(device).level());
+  for (int64_t t = 0; t < op.T; ++t) {
+    decode(op.from.format, op.from.row(op.slots[t]), op.D, op.rope_dim, op.x + t * op.x_stride);
+  }
 }
 
 EncodeRow encode_row_for(CpuLevel level) {

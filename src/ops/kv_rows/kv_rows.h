@@ -43,7 +43,8 @@ struct RoundRows {
   KvRounding rounding = KvRounding::kNone;
 };
 
-// Every version gives the bits of the reference for finite x. Cost: reads and writes T D floats.
+// Every version, CUDA's included, gives the bits of the reference for finite x. On a GPU the Hadamard forms take D of
+// at most 4,096. Cost: reads and writes T D floats.
 void round_rows(Device& device, const RoundRows& op);
 void round_rows_reference(CpuDevice& cpu, const RoundRows& op);
 std::span<const Version<RoundRows>> round_rows_versions();
@@ -58,6 +59,29 @@ struct PagedRows {
 
   const std::byte* row(int64_t j) const { return pages[j / rows_per_page] + offset + (j % rows_per_page) * row_bytes; }
 };
+
+// Rows of floats to stored rows, and back, wherever a sequence keeps them: rings, pages. On the CPU one row after the
+// other; on a GPU rows must be aligned to 4 bytes, those of kFp8 included.
+struct EncodeRows {
+  const float* x = nullptr;  // [T, D], rows x_stride elements apart
+  int64_t x_stride = 0;
+  PagedRows to;                    // pages that may be written
+  const int64_t* slots = nullptr;  // [T] row of `to` that a row becomes, all different; negative: it is not stored
+  int64_t T = 0;
+  int64_t D = 0;
+  int64_t rope_dim = 0;
+};
+struct DecodeRows {
+  PagedRows from;
+  const int64_t* slots = nullptr;  // [T]
+  float* x = nullptr;              // [T, D], rows x_stride elements apart
+  int64_t x_stride = 0;
+  int64_t T = 0;
+  int64_t D = 0;
+  int64_t rope_dim = 0;
+};
+void encode_rows(Device& device, const EncodeRows& op);
+void decode_rows(Device& device, const DecodeRows& op);
 
 // One row to bytes and back; rope_dim is 0 for index keys. Encoding rounds to nearest, ties to even.
 void encode_row(KvFormat format, const float* x, int64_t D, int64_t rope_dim, std::byte* out);

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <vector>
 
+#include "ops/cuda_ops.h"
 #include "ops/linear/linear_kernels.h"
 
 namespace hadal::ops {
@@ -83,6 +84,10 @@ std::span<const Version<Linear>> linear_versions() {
 
 void pack_rows(Device& device, const PackRows& op) {
   HADAL_CHECK(op.out.format == row_format(op.rounding), "pack_rows: format does not fit the rounding");
+  if (run_on_cuda(device, &CudaOps::pack_rows, op,
+                  op.rounding != ActivationRounding::kInt8 && op.rounding != ActivationRounding::kE4m3FloatScale,
+                  "pack_rows: 8-bit rows, float scales"))
+    return;
   CpuDevice& cpu = as_cpu(device);
   choose_version(pack_rows_versions(), cpu.level()).run(cpu, op);
 }
@@ -93,6 +98,7 @@ void linear(Device& device, const Linear& op) {
   HADAL_CHECK(op.w.dtype != DType::kF4E2M1 || op.w.scale_cols == 32, "linear: FP4 scale block", op.w.scale_cols);
   HADAL_CHECK(op.x.format != RowFormat::kInt8 || op.w.dtype == DType::kF4E2M1,
               "linear: 8-bit activations meet FP4 only", dtype_name(op.w.dtype));
+  if (run_on_cuda(device, &CudaOps::linear, op, op.x.format != RowFormat::kInt8, "linear: 8-bit rows")) return;
   CpuDevice& cpu = as_cpu(device);
   choose_version(linear_versions(), cpu.level()).run(cpu, op);
 }

@@ -20,13 +20,14 @@
 namespace hadal::ops {
 
 struct Moe {
-  PackedRows x;                           // [T, 1, C] for the routed experts
-  PackedRows shared_x;                    // [T, 1, C] the same tokens for the shared expert, whose weights may want
-                                          // another rounding; unused without one
-  const int32_t* experts = nullptr;       // [T, K] ascending ids
-  const float* weights = nullptr;         // [T, K]
-  std::span<const ExpertWeights> routed;  // [E]
-  const ExpertWeights* shared = nullptr;  // null: none
+  PackedRows x;                                  // [T, 1, C] for the routed experts
+  PackedRows shared_x;                           // [T, 1, C] the same tokens for the shared expert, whose weights may
+                                                 // want another rounding; unused without one. A GPU's: x itself
+  const int32_t* experts = nullptr;              // [T, K] ascending ids
+  const float* weights = nullptr;                // [T, K]
+  std::span<const ExpertWeights> routed;         // [E]; a GPU's: descriptors on the host, matrices on the GPU
+  const ExpertWeights* routed_on_gpu = nullptr;  // [E] the same descriptors in memory of the GPU; made once at load
+  const ExpertWeights* shared = nullptr;         // null: none; the descriptor is read on the host
   int64_t T = 0;
   int64_t K = 0;
   int64_t C = 0;  // hidden
@@ -39,6 +40,8 @@ struct Moe {
 };
 
 int64_t moe_scratch_bytes(int64_t T, int64_t K, int64_t I);
+// On a GPU: h and the output of every (token, expert) pair, and the pairs by expert.
+int64_t moe_gpu_scratch_bytes(int64_t T, int64_t E, int64_t K, int64_t C, int64_t I);
 
 // Order: each (token, expert) as linear; the sum over experts by ascending id, the shared one last. Independent of T,
 // of what other tokens chose and of threads.

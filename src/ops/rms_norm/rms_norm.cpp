@@ -1,5 +1,7 @@
 #include "ops/rms_norm/rms_norm.h"
 
+#include "ops/cuda_ops.h"
+
 namespace hadal::ops {
 
 std::span<const Version<RmsNorm>> rms_norm_versions() {
@@ -11,6 +13,7 @@ std::span<const Version<RmsNorm>> rms_norm_versions() {
 
 void rms_norm(Device& device, const RmsNorm& op) {
   HADAL_CHECK(op.C > 0 && op.C % 8 == 0 && op.eps > 0, "rms_norm: C and eps", op.C, op.eps);
+  if (run_on_cuda(device, &CudaOps::rms_norm, op)) return;
   CpuDevice& cpu = as_cpu(device);
   choose_version(rms_norm_versions(), cpu.level()).run(cpu, op);
 }

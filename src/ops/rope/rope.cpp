@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "ops/cuda_ops.h"
+
 namespace hadal::ops {
 
 std::vector<float> rope_frequencies(const RopeFrequencies& spec) {
@@ -50,6 +52,7 @@ std::span<const Version<Rope>> rope_versions() {
 void rope(Device& device, const Rope& op) {
   HADAL_CHECK(op.rope_dim % 2 == 0 && op.rope_dim <= op.D && op.rope_dim <= 4096, "rope: rope_dim and D", op.rope_dim,
               op.D);
+  if (run_on_cuda(device, &CudaOps::rope, op, op.layout == RopeLayout::kPairsLast, "rope: rotation by halves")) return;
   CpuDevice& cpu = as_cpu(device);
   choose_version(rope_versions(), cpu.level()).run(cpu, op);
 }

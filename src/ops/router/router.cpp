@@ -1,5 +1,7 @@
 #include "ops/router/router.h"
 
+#include "ops/cuda_ops.h"
+
 namespace hadal::ops {
 
 std::span<const Version<Router>> router_versions() {
@@ -15,6 +17,7 @@ void router(Device& device, const Router& op) {
   HADAL_CHECK(op.E % op.n_groups == 0 && op.n_limited_groups <= op.n_groups &&
                   op.K <= op.n_limited_groups * (op.E / op.n_groups),
               "router: groups", op.E, op.n_groups, op.n_limited_groups, op.K);
+  if (run_on_cuda(device, &CudaOps::router, op, op.n_groups == 1, "router: groups of experts")) return;
   CpuDevice& cpu = as_cpu(device);
   choose_version(router_versions(), cpu.level()).run(cpu, op);
 }

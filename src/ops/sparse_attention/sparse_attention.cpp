@@ -1,6 +1,8 @@
 #include "ops/sparse_attention/sparse_attention.h"
 
+#include "ops/cuda_ops.h"
 #include "ops/sparse_attention/sparse_attention_kernels.h"
+#include "ops/sparse_attention/sparse_attention_layout_cuda.h"
 
 namespace hadal::ops {
 namespace {
@@ -16,6 +18,11 @@ void sparse_attention_avx512(CpuDevice& cpu, const SparseAttention& op) {
 
 }  // namespace
 
+int64_t sparse_attention_gpu_scratch_bytes(int64_t T, int64_t H, int64_t D, int64_t rows_max) {
+  if (T > kAttentionSplitTokensMax) return 0;
+  return T * H * attention_n_splits(rows_max) * attention_part_floats(D) * 4;
+}
+
 std::span<const Version<SparseAttention>> sparse_attention_versions() {
   static constexpr Version<SparseAttention> kVersions[] = {
       {CpuLevel::kPortable, sparse_attention_reference},
@@ -28,6 +35,9 @@ void sparse_attention(Device& device, const SparseAttention& op) {
               op.rope_dim, op.scale);
   HADAL_CHECK(op.value_dim % 16 == 0 && op.value_dim > 0 && op.value_dim <= op.D, "sparse_attention: value_dim, D",
               op.value_dim, op.D);
+  if (run_on_cuda(device, &CudaOps::sparse_attention, op, op.value_dim == op.D && op.sink != nullptr,
+                  "sparse_attention: latents"))
+    return;
   CpuDevice& cpu = as_cpu(device);
   choose_version(sparse_attention_versions(), cpu.level()).run(cpu, op);
 }

@@ -55,12 +55,17 @@ struct SparseAttention {
 // token a thread with a block of rows (prefill). 19 MiB for 8 threads, 64 heads, 512 channels and 8,320 rows.
 int64_t sparse_attention_scratch_bytes(int64_t n_threads, int64_t H, int64_t D, int64_t rows_max);
 
+// On a GPU: parts of the tokens that are computed side by side; none beyond 32 tokens. Rows must be aligned to 8 bytes
+// there, window and entries, and to 4 as floats.
+int64_t sparse_attention_gpu_scratch_bytes(int64_t T, int64_t H, int64_t D, int64_t rows_max);
+
 // Order, per token and head, over rows in the order of the list: a dot by 16 partial sums (channel mod 16) and the tree
 // of ops/simd_avx512.h; the sum of exponentials by 16 partial sums (row mod 16), the same tree, then the sink's; the
 // weighted sum of a channel over 64 rows at a time, ascending, then over those blocks; the division last. Independent
 // of T, threads and pages, and the same in AVX2 and AVX-512. A token without rows gives zeros. Accuracy: within 1e-5 of
 // the largest |kv| from the reference for |z| <= 100. Cost: per token rows * (row_bytes + 2 H (D + value_dim)
-// operations); compute-bound for H of 16 and more.
+// operations); compute-bound for H of 16 and more. A GPU has an order of its own (sparse_attention_cuda.cu), and takes
+// no value_dim but D and no token without a sink.
 void sparse_attention(Device& device, const SparseAttention& op);
 
 void sparse_attention_reference(CpuDevice& cpu, const SparseAttention& op);

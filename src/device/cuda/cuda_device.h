@@ -1,0 +1,148 @@
+// An NVIDIA GPU: memory, copies, one stream, graphs. Ops take it as any Device (ops/cuda_ops.h).
+//
+// The CUDA part of Hadal is a library of its own, libhadal_cuda.so, loaded when a GPU is asked for: a program built
+// without CUDA's toolkit can use it, and a machine without a driver runs everything else.
+//
+// Calls enqueue work on the device's stream and return; synchronize() waits and reports what went wrong since. One
+// thread owns a CudaDevice. A device must outlive its memory and graphs.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "base/result.h"
+#include "device/cuda/cuda_api.h"
+#include "device/device.h"
+
+namespace hadal {
+
+// The library, opened once for a process.
+class CudaLibrary {
+ public:
+  // path empty: beside the running program, then in ../lib/hadal and ../lib seen from there.
+  // NotFound names the places that were searched; Unsupported: a library of another build.
+  static Result<CudaLibrary> load(const std::string& path = "");
+
+  const CudaApi& api() const { return *api_; }
+
+ private:
+  const CudaApi* api_ = nullptr;  // the library stays loaded until the process ends
+};
+
+class CudaDevice final : public Device {
+ public:
+  struct Options {
+    std::string library;  // empty: as CudaLibrary::load
+    int index = 0;        // among the GPUs that the driver shows
+  };
+
+  // NotFound: no library, no driver, no GPU of that index. Unsupported: a GPU older than Ampere, an old driver.
+  static Result<std::unique_ptr<CudaDevice>> open(const Options& options);
+
+  // What open() has found; CudaDevice owns the context.
+  struct Opened {
+    const CudaApi& api;
+    CudaContext* context;
+    CudaProperties properties;
+  };
+  explicit CudaDevice(const Opened& opened)
+      : api_(opened.api), context_(opened.context), properties_(opened.properties) {}
+  ~CudaDevice() override;
+
+  Kind kind() const override { return Kind::kCuda; }
+  const CudaProperties& properties() const { return properties_; }
+  const CudaApi& api() const { return api_; }
+  CudaContext* context() const { return context_; }
+
+  struct MemoryLeft {
+    int64_t free_bytes;
+    int64_t total_bytes;
+  };
+  Result<MemoryLeft> memory_left() const;
+
+  // Sizes are in bytes. A copy from or to memory that is not pinned waits for the stream first.
+  Result<void> upload(void* to, const void* from_host, int64_t bytes);
+  Result<void> download(void* to_host, const void* from, int64_t bytes);
+  Result<void> copy(void* to, const void* from, int64_t bytes);
+  Result<void> fill(void* memory, uint8_t value, int64_t bytes);
+
+  // Waits for everything enqueued. An error of an op (a fault, a lost GPU, an uncorrectable memory error) shows here,
+  // with the op's name when its launch was refused; the device is of no use after a fault.
+  Result<void> synchronize();
+
+ private:
+  Result<void> result_of(const CudaStatus& status, const char* what) const;
+
+  const CudaApi& api_;
+  CudaContext* context_;
+  CudaProperties properties_;
+};
+
+// The GPU behind a device; null when it is another kind.
+CudaDevice* cuda_or_null(Device& device);
+
+// Memory of a GPU, or of the host pinned for it. Not cleared; aligned to 256 bytes.
+class CudaBuffer {
+ public:
+  // OutOfMemory names what was asked for and what is free.
+  static Result<CudaBuffer> allocate(CudaDevice& device, int64_t bytes);
+  static Result<CudaBuffer> allocate_pinned(CudaDevice& device, int64_t bytes);
+
+  CudaBuffer() = default;
+  ~CudaBuffer();
+  CudaBuffer(CudaBuffer&& other) noexcept { *this = std::move(other); }
+  CudaBuffer& operator=(CudaBuffer&& other) noexcept {
+    std::swap(device_, other.device_);
+    std::swap(data_, other.data_);
+    std::swap(bytes_, other.bytes_);
+    std::swap(is_pinned_, other.is_pinned_);
+    return *this;
+  }
+
+  std::byte* data() const { return data_; }
+  int64_t bytes() const { return bytes_; }
+  template <class T>
+  T* as() const {
+    return reinterpret_cast<T*>(data_);
+  }
+
+ private:
+  CudaDevice* device_ = nullptr;
+  std::byte* data_ = nullptr;
+  int64_t bytes_ = 0;
+  bool is_pinned_ = false;
+};
+
+// A recorded sequence of ops. Pointers and sizes are those of the recording; what they point to may change.
+class CudaGraph {
+ public:
+  // Records what `enqueue` enqueues; nothing runs. Inside, memory is neither allocated nor waited for.
+  template <class Enqueue>
+  static Result<CudaGraph> record(CudaDevice& device, const Enqueue& enqueue) {
+    HADAL_TRY(begin(device));
+    enqueue();
+    return end(device);
+  }
+
+  CudaGraph() = default;
+  ~CudaGraph();
+  CudaGraph(CudaGraph&& other) noexcept { *this = std::move(other); }
+  CudaGraph& operator=(CudaGraph&& other) noexcept {
+    std::swap(device_, other.device_);
+    std::swap(exec_, other.exec_);
+    return *this;
+  }
+
+  Result<void> launch();
+
+ private:
+  static Result<void> begin(CudaDevice& device);
+  static Result<CudaGraph> end(CudaDevice& device);
+
+  CudaDevice* device_ = nullptr;
+  CudaGraphExec* exec_ = nullptr;
+};
+
+}  // namespace hadal

@@ -1,0 +1,65 @@
+// Linear layers: a block a tile of rows and tokens (tile_sums.cuh has the arithmetic and its order).
+//
+// One token reads every weight once, in 16-byte loads of which 8 are in flight in each lane. Many tokens share the
+// widened weights of a tile, 64 at a time.
+
+#include <algorithm>
+
+#include "ops/cuda_kernels.cuh"
+#include "ops/linear/staged_tile.cuh"
+
+namespace hadal::ops {
+namespace {
+
+template <class Tile>
+__global__ void __launch_bounds__(kTileThreads, Tile::kBlocksMin) linear_kernel(Linear op) {
+  __shared__ typename Tile::Shared shared;
+  const int64_t rows_of_group = op.w.rows / op.x.groups;
+  const int64_t row0 = static_cast<int64_t>(blockIdx.x) * Tile::kRows;
+  const int64_t token0 = static_cast<int64_t>(blockIdx.y) * Tile::kTokens;
+  const int64_t group = row0 / rows_of_group;
+  const int64_t row_bytes = packed_row_bytes(op.x.K, op.x.format);
+  const TileTokens tokens = {.x = op.x.data + (token0 * op.x.groups + group) * row_bytes,
+                             .stride_bytes = op.x.groups * row_bytes,
+                             .format = op.x.format,
+                             .n = static_cast<int>(min(static_cast<int64_t>(Tile::kTokens), op.x.T - token0))};
+  float* y = op.y + token0 * op.y_stride + row0;
+  Tile::run(op.w, row0, tokens, shared, [&](int row, int token, float sum) { y[token * op.y_stride + row] = sum; });
+}
+
+template <class Tile>
+void launch(CudaContext& context, const Linear& op) {
+  const dim3 grid(blocks_for(op.w.rows, Tile::kRows), blocks_for(op.x.T, Tile::kTokens));
+  linear_kernel<Tile><<<grid, kTileThreads, Tile::staged_bytes(op.x.K), context.stream>>>(op);
+}
+
+// Rows of a matrix below which a block takes one row, so that a GPU's multiprocessors all have one.
+constexpr int64_t kFewRows = 1024;
+
+}  // namespace
+
+void linear_cuda(CudaContext& context, const Linear& op) {
+  const int64_t T = op.x.T;
+  if (T == 0) return;
+  const int64_t rows_of_group = op.w.rows / op.x.groups;
+  if (op.x.format == RowFormat::kBf16 && has_mma_tiles(op.w) && (op.x.groups == 1 || rows_of_group % 16 == 0)) {
+    if (T == 1 && op.x.K <= StagedTile::kColumnsMax) {
+      launch<StagedTile>(context, op);
+    } else if (T <= 8) {
+      launch<MmaTile<1>>(context, op);
+    } else if (T <= 16) {
+      launch<MmaTile<2>>(context, op);
+    } else if (T <= 32) {
+      launch<MmaTile<4>>(context, op);
+    } else {
+      launch<MmaTile<8>>(context, op);
+    }
+  } else if (op.w.rows <= kFewRows || rows_of_group % 4 != 0) {
+    T == 1 ? launch<LaneTile<1, 1>>(context, op) : launch<LaneTile<1, 8>>(context, op);
+  } else {
+    T == 1 ? launch<LaneTile<4, 1>>(context, op) : launch<LaneTile<4, 8>>(context, op);
+  }
+  context.check_launch("linear");
+}
+
+}  // namespace hadal::ops
