@@ -101,7 +101,7 @@ struct Int8Row {
   Int8Weights load_tail(int64_t block) const {
     const int64_t n = K - block * kInt8Block;
     uint32_t codes = 0x7F7F7F7F;
-    std::memcpy(&codes, scale + 4 * block, static_cast<size_t>(n / kInt8Scaled));
+    std::memcpy(&codes, scale + 4 * block, static_cast<size_t>((n + kInt8Scaled - 1) / kInt8Scaled));
     return widen(_mm512_maskz_loadu_epi8((__mmask64{1} << (n / 2)) - 1, data + 64 * block),
                  scales_one_by_one(static_cast<int32_t>(codes)));
   }
