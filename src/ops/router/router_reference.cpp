@@ -42,7 +42,8 @@ void drop_groups(const Router& op, std::vector<float>& key) {
   }
   std::vector<size_t> order(sum.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return sum[a] > sum[b]; });
+  std::sort(order.begin(), order.end(),
+            [&](size_t a, size_t b) { return sum[a] > sum[b] || (sum[a] == sum[b] && a < b); });
   for (size_t i = static_cast<size_t>(op.n_limited_groups); i < order.size(); ++i) {
     std::fill_n(key.begin() + static_cast<int64_t>(order[i]) * size, size, -std::numeric_limits<float>::infinity());
   }
