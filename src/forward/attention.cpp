@@ -7,7 +7,6 @@
 
 #include "base/check.h"
 #include "forward/forward_impl.h"
-#include "ops/rms_norm/rms_norm.h"
 #include "ops/rope/rope.h"
 #include "ops/sparse_attention/sparse_attention.h"
 
@@ -17,18 +16,10 @@ void ForwardPass::Impl::attention(size_t layer, const LayerDescription& layer_de
                                   const LayerWeights& layer_weights, const Rows& rows, const float* in,
                                   StepObserver& observer) {
   const ModelDescription& d = description;
-  const auto eps = static_cast<float>(d.rms_norm_eps);
   const int64_t T = rows.T();
   const float* cos_sin = cos_sin_of(layer_description.rope);
 
-  ops::rms_norm(device, {.x = in,
-                         .gain = layer_weights.attn_norm.data(),
-                         .y = workspace.normed,
-                         .T = T,
-                         .C = d.hidden,
-                         .x_stride = d.hidden,
-                         .y_stride = d.hidden,
-                         .eps = eps});
+  norm_rows(in, layer_weights.attn_norm, workspace.normed, T, d.hidden);
   Activations x(device, workspace, workspace.normed, T, d.hidden);
   window_keys(layer, layer_description, layer_weights, rows, x);
   const bool is_sparse = has_indexer(layer_description.attention);
@@ -36,24 +27,10 @@ void ForwardPass::Impl::attention(size_t layer, const LayerDescription& layer_de
   apply(layer_weights.wq_a, x, workspace.q_latent, d.q_lora_rank);
 
   // Queries from the latent; per head normed without a gain.
-  ops::rms_norm(device, {.x = workspace.q_latent,
-                         .gain = layer_weights.q_norm.data(),
-                         .y = workspace.q_latent,
-                         .T = T,
-                         .C = d.q_lora_rank,
-                         .x_stride = d.q_lora_rank,
-                         .y_stride = d.q_lora_rank,
-                         .eps = eps});
+  norm_rows(workspace.q_latent, layer_weights.q_norm, workspace.q_latent, T, d.q_lora_rank);
   Activations latent(device, workspace, workspace.q_latent, T, d.q_lora_rank);
   apply(layer_weights.wq_b, latent, workspace.q, d.n_heads * d.head_dim);
-  ops::rms_norm(device, {.x = workspace.q,
-                         .gain = nullptr,
-                         .y = workspace.q,
-                         .T = T * d.n_heads,
-                         .C = d.head_dim,
-                         .x_stride = d.head_dim,
-                         .y_stride = d.head_dim,
-                         .eps = eps});
+  norm_rows(workspace.q, {}, workspace.q, T * d.n_heads, d.head_dim);
   ops::rope(device, {.x = workspace.q,
                      .T = T,
                      .H = d.n_heads,
@@ -93,14 +70,7 @@ void ForwardPass::Impl::window_keys(size_t layer, const LayerDescription& layer_
   const int64_t T = rows.T();
   apply(layer_weights.wkv, x, workspace.kv, d.head_dim);
   // Normed and rotated; rounding and storing follow per sequence.
-  ops::rms_norm(device, {.x = workspace.kv,
-                         .gain = layer_weights.kv_norm.data(),
-                         .y = workspace.kv,
-                         .T = T,
-                         .C = d.head_dim,
-                         .x_stride = d.head_dim,
-                         .y_stride = d.head_dim,
-                         .eps = static_cast<float>(d.rms_norm_eps)});
+  norm_rows(workspace.kv, layer_weights.kv_norm, workspace.kv, T, d.head_dim);
   ops::rope(device, {.x = workspace.kv,
                      .T = T,
                      .H = 1,

@@ -12,7 +12,6 @@
 
 #include "forward/forward_impl.h"
 #include "ops/embed/embed.h"
-#include "ops/rms_norm/rms_norm.h"
 
 namespace hadal {
 
@@ -21,7 +20,6 @@ Result<void> ForwardPass::Impl::draft(const Rows& trunk, std::span<const Sequenc
   const int64_t C = description.hidden;
   const int64_t n = description.hc_mult;
   const int64_t stream_floats = n * C;
-  const auto eps = static_cast<float>(description.rms_norm_eps);
   const size_t layer = description.layers.size();
 
   // Rows of the draft layer: the waiting streams of each sequence, then its new ones but the last.
@@ -55,18 +53,10 @@ Result<void> ForwardPass::Impl::draft(const Rows& trunk, std::span<const Sequenc
   // The trunk's streams are no longer needed: their buffer takes the draft layer's.
   float* streams = workspace.streams;
   ops::embed(device, {.table = weights.embed, .ids = rows.ids.data(), .x = workspace.sublayer_in, .T = T, .n = 1});
-  ops::rms_norm(device, {.x = workspace.sublayer_in,
-                         .gain = mtp.enorm.data(),
-                         .y = workspace.normed,
-                         .T = T,
-                         .C = C,
-                         .x_stride = C,
-                         .y_stride = C,
-                         .eps = eps});
+  norm_rows(workspace.sublayer_in, mtp.enorm, workspace.normed, T, C);
   Activations embedded(device, workspace, workspace.normed, T, C);
   apply(mtp.e_proj, embedded, workspace.sublayer_out, C);
-  ops::rms_norm(
-      device, {.x = h, .gain = mtp.hnorm.data(), .y = h, .T = T * n, .C = C, .x_stride = C, .y_stride = C, .eps = eps});
+  norm_rows(h, mtp.hnorm, h, T * n, C);
   // Every stream is a row of its own; packing buffers hold T rows of n C.
   Activations hidden(device, workspace, h, T * n, C);
   apply(mtp.h_proj, hidden, streams, C);

@@ -7,7 +7,6 @@
 
 #include "forward/forward_impl.h"
 #include "ops/moe/moe.h"
-#include "ops/rms_norm/rms_norm.h"
 #include "ops/router/router.h"
 
 namespace hadal {
@@ -48,14 +47,7 @@ Result<void> ForwardPass::Impl::feed_forward(size_t layer, const LayerDescriptio
                                              StepObserver& observer) {
   const ModelDescription& d = description;
   const int64_t T = rows.T();
-  ops::rms_norm(device, {.x = in,
-                         .gain = layer_weights.ffn_norm.data(),
-                         .y = workspace.normed,
-                         .T = T,
-                         .C = d.hidden,
-                         .x_stride = d.hidden,
-                         .y_stride = d.hidden,
-                         .eps = static_cast<float>(d.rms_norm_eps)});
+  norm_rows(in, layer_weights.ffn_norm, workspace.normed, T, d.hidden);
   Activations x(device, workspace, workspace.normed, T, d.hidden);
   if (layer_description.ffn == FfnKind::kDense) {
     dense_network(layer_weights, T, x);

@@ -45,6 +45,8 @@ struct ForwardPass::Impl {
   // The rounding of activations in front of a stored matrix in this mode.
   ops::ActivationRounding rounding_for(const Weight& weight) const;
   void apply(const Weight& weight, Activations& x, float* y, int64_t y_stride);
+  // RMSNorm of rows [rows, width] that follow each other; without a gain when it is empty. y may be x.
+  void norm_rows(const float* x, Vector gain, float* y, int64_t rows, int64_t width);
   Result<void> block(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
                      const Rows& rows, float* streams, StepObserver& observer);
   // What later tokens need of these rows in this layer, and nothing else.

@@ -197,6 +197,17 @@ void ForwardPass::Impl::apply(const Weight& weight, Activations& x, float* y, in
   ops::linear(device, {.x = x.rounded(rounding_for(weight)), .w = weight, .y = y, .y_stride = y_stride});
 }
 
+void ForwardPass::Impl::norm_rows(const float* x, Vector gain, float* y, int64_t rows, int64_t width) {
+  ops::rms_norm(device, {.x = x,
+                         .gain = gain.empty() ? nullptr : gain.data(),
+                         .y = y,
+                         .T = rows,
+                         .C = width,
+                         .x_stride = width,
+                         .y_stride = width,
+                         .eps = static_cast<float>(description.rms_norm_eps)});
+}
+
 Result<void> ForwardPass::Impl::block(size_t layer, const LayerDescription& layer_description,
                                       const LayerWeights& layer_weights, const Rows& rows, float* streams,
                                       StepObserver& observer) {
@@ -217,14 +228,7 @@ void ForwardPass::Impl::remember(size_t layer, const LayerDescription& layer_des
                                  const LayerWeights& layer_weights, const Rows& rows, const float* streams) {
   const int64_t C = description.hidden;
   const float* in = enter_sublayer(layer_weights.attn_hc, streams, rows.T());
-  ops::rms_norm(device, {.x = in,
-                         .gain = layer_weights.attn_norm.data(),
-                         .y = workspace.normed,
-                         .T = rows.T(),
-                         .C = C,
-                         .x_stride = C,
-                         .y_stride = C,
-                         .eps = static_cast<float>(description.rms_norm_eps)});
+  norm_rows(in, layer_weights.attn_norm, workspace.normed, rows.T(), C);
   Activations x(device, workspace, workspace.normed, rows.T(), C);
   if (is_mla(layer_description.attention)) {
     latent_keys(layer, layer_description, layer_weights, rows, x);

@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "forward/forward_impl.h"
-#include "ops/rms_norm/rms_norm.h"
 
 namespace hadal {
 
@@ -20,14 +19,7 @@ void ForwardPass::Impl::head(const MhcWeights& hc, Vector norm, const std::vecto
   }
   float* collapsed = workspace.head_in + kLogitsRows * stream_floats;
   collapse_head(hc, workspace.head_in, rows, collapsed);
-  ops::rms_norm(device, {.x = collapsed,
-                         .gain = norm.data(),
-                         .y = workspace.head_normed,
-                         .T = rows,
-                         .C = C,
-                         .x_stride = C,
-                         .y_stride = C,
-                         .eps = static_cast<float>(description.rms_norm_eps)});
+  norm_rows(collapsed, norm, workspace.head_normed, rows, C);
   Activations x(device, workspace, workspace.head_normed, rows, C);
   apply(weights.head, x, workspace.logits, description.vocab_size);
   for (size_t i = 0; i < n; ++i) logits_rows[i] = workspace.logits + static_cast<int64_t>(i) * description.vocab_size;

@@ -25,18 +25,10 @@ void ForwardPass::Impl::latent_attention(size_t layer, const LayerDescription& l
                                          const LayerWeights& layer_weights, const Rows& rows, const float* in,
                                          StepObserver& observer) {
   const ModelDescription& d = description;
-  const auto eps = static_cast<float>(d.rms_norm_eps);
   const int64_t T = rows.T();
   const float* cos_sin = cos_sin_of(layer_description.rope);
 
-  ops::rms_norm(device, {.x = in,
-                         .gain = layer_weights.attn_norm.data(),
-                         .y = workspace.normed,
-                         .T = T,
-                         .C = d.hidden,
-                         .x_stride = d.hidden,
-                         .y_stride = d.hidden,
-                         .eps = eps});
+  norm_rows(in, layer_weights.attn_norm, workspace.normed, T, d.hidden);
   Activations x(device, workspace, workspace.normed, T, d.hidden);
   latent_keys(layer, layer_description, layer_weights, rows, x);
   const bool is_sparse = has_indexer(layer_description.attention);
@@ -44,14 +36,7 @@ void ForwardPass::Impl::latent_attention(size_t layer, const LayerDescription& l
   apply(layer_weights.wq_a, x, workspace.q_latent, d.q_lora_rank);
 
   // Queries, then what they ask of latents.
-  ops::rms_norm(device, {.x = workspace.q_latent,
-                         .gain = layer_weights.q_norm.data(),
-                         .y = workspace.q_latent,
-                         .T = T,
-                         .C = d.q_lora_rank,
-                         .x_stride = d.q_lora_rank,
-                         .y_stride = d.q_lora_rank,
-                         .eps = eps});
+  norm_rows(workspace.q_latent, layer_weights.q_norm, workspace.q_latent, T, d.q_lora_rank);
   Activations latent(device, workspace, workspace.q_latent, T, d.q_lora_rank);
   const int64_t q_width = d.n_heads * d.qk_head_dim();
   apply(layer_weights.wq_b, latent, workspace.q, q_width);

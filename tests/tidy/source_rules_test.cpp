@@ -92,7 +92,12 @@ TEST(SourceRules, paths_of_one_machine_are_found) {
                   "auto p = \"/"
                   "root/x\";\n"),
             "1 machine-path");
-  EXPECT_EQ(check("notes/a.md", "see docs/home/me, https://example.org/home/x and ~/work/x\n"), "");
+  EXPECT_EQ(check("notes/a.md",
+                  "see docs/"
+                  "home/me, https://example.org/"
+                  "home/x and ~/"
+                  "work/x\n"),
+            "");
 }
 
 }  // namespace

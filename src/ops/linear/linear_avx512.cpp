@@ -72,18 +72,19 @@ void row_block(const Weight& w, int64_t row0, int64_t n, const TokenRows& x, flo
   // Groups of four rows are interleaved, the rows that are left lie alone.
   const int64_t n_grouped = n / kTileRows * kTileRows;
   const auto group_of = [&](int64_t r) { return r < n_grouped ? kTileRows : 1; };
-  const auto panel_row = [&](int64_t r) {
+  const auto place_of = [&](int64_t r) {
     const int64_t in_group = r < n_grouped ? r % kTileRows : 0;
-    return Interleaved<Number>{panel + (r - in_group) * k_padded + in_group * Dot::kStep, Dot::kStep,
-                               group_of(r) * Dot::kStep};
+    return panel + (r - in_group) * k_padded + in_group * Dot::kStep;
+  };
+  const auto panel_row = [&](int64_t r) {
+    return Interleaved<Number>{place_of(r), Dot::kStep, group_of(r) * Dot::kStep};
   };
   const auto stored_row = [&](int64_t r) {
     const auto* row = reinterpret_cast<const Number*>(w.data + (row0 + r) * w.row_bytes());
     return Interleaved<Number>{row, w.cols, Dot::kStep};
   };
   for (int64_t r = 0; r < n && !is_direct; ++r) {
-    const Interleaved<Number> out = panel_row(r);
-    widen_row<Dot>(Row::at(w, row0 + r), w.cols, const_cast<Number*>(out.at), out.step_stride);
+    widen_row<Dot>(Row::at(w, row0 + r), w.cols, place_of(r), group_of(r) * Dot::kStep);
   }
   for (int64_t t = 0; t < x.T; t += kTileTokens) {
     const int64_t tokens_now = std::min(kTileTokens, x.T - t);
