@@ -6,9 +6,16 @@
 
 namespace hadal {
 
+namespace {
+
+void unmap(void*, std::byte* data, uint64_t bytes) {
+  ::munmap(data, bytes);
+}
+
+}  // namespace
+
 Result<Buffer> Buffer::allocate(uint64_t bytes) {
-  Buffer buffer;
-  if (bytes == 0) return buffer;
+  if (bytes == 0) return Buffer();
   // mmap: page-aligned, returned to the system at once, and only touched pages count.
   void* address = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (address == MAP_FAILED) {
@@ -21,13 +28,7 @@ Result<Buffer> Buffer::allocate(uint64_t bytes) {
   }
   constexpr uint64_t kHugePageBytes = uint64_t{2} << 20;
   if (bytes >= kHugePageBytes) ::madvise(address, bytes, MADV_HUGEPAGE);
-  buffer.data_ = static_cast<std::byte*>(address);
-  buffer.bytes_ = bytes;
-  return buffer;
-}
-
-Buffer::~Buffer() {
-  if (data_ != nullptr) ::munmap(data_, bytes_);
+  return Buffer(static_cast<std::byte*>(address), bytes, unmap, nullptr);
 }
 
 }  // namespace hadal

@@ -1,11 +1,13 @@
-// Where ops run. The forward pass is written once against op contracts and hands a Device through; only ops (and the
-// plan) ask what kind it is.
+// Where ops run, and the memory that they work on. The forward pass is written once against op contracts and hands a
+// Device through; only ops (and the plan) ask what kind it is.
 #pragma once
 
 #include <string>
 #include <string_view>
 
+#include "base/result.h"
 #include "base/threads.h"
+#include "device/buffer.h"
 #include "device/cpu/cpu_level.h"
 
 namespace hadal {
@@ -15,6 +17,22 @@ class Device {
   enum class Kind { kCpu, kCuda };
   virtual ~Device() = default;
   virtual Kind kind() const = 0;
+
+  // Kernels read and write memory of the host where it lies, mapped files included.
+  virtual bool shares_host_memory() const = 0;
+  // Memory for kernels, zeros. OutOfMemory names what was asked for.
+  virtual Result<Buffer> allocate(int64_t bytes) = 0;
+  // Memory of the host, zeros, whose copies to and from the device do not make the caller wait.
+  virtual Result<Buffer> allocate_staging(int64_t bytes) = 0;
+
+  // Bytes between the host and the device, on the device, and a byte repeated. They happen in the order of the calls,
+  // ops included, perhaps later: memory of the host is left alone, or read, only behind synchronize().
+  virtual void upload(void* to, const void* from_host, int64_t bytes) = 0;
+  virtual void download(void* to_host, const void* from, int64_t bytes) = 0;
+  virtual void copy(void* to, const void* from, int64_t bytes) = 0;
+  virtual void fill(void* memory, uint8_t value, int64_t bytes) = 0;
+  // Waits for everything, and returns what went wrong since the last call: in copies and in ops.
+  virtual Result<void> synchronize() = 0;
 };
 
 // The processor: a pool of threads and the instruction sets that kernels may use.
@@ -28,6 +46,15 @@ class CpuDevice final : public Device {
   explicit CpuDevice(const Options& options);
 
   Kind kind() const override { return Kind::kCpu; }
+  bool shares_host_memory() const override { return true; }
+  Result<Buffer> allocate(int64_t bytes) override { return Buffer::allocate(static_cast<uint64_t>(bytes)); }
+  Result<Buffer> allocate_staging(int64_t bytes) override { return allocate(bytes); }
+  void upload(void* to, const void* from_host, int64_t bytes) override { copy(to, from_host, bytes); }
+  void download(void* to_host, const void* from, int64_t bytes) override { copy(to_host, from, bytes); }
+  void copy(void* to, const void* from, int64_t bytes) override;
+  void fill(void* memory, uint8_t value, int64_t bytes) override;
+  Result<void> synchronize() override { return {}; }
+
   ThreadPool& pool() { return pool_; }
   CpuLevel level() const { return level_; }
 

@@ -30,11 +30,12 @@ class CudaMemory {
 
   template <class T>
   T* room(int64_t n) {
-    Result<CudaBuffer> buffer = CudaBuffer::allocate(device_, std::max<int64_t>(n, 1) * int64_t{sizeof(T)});
+    const int64_t bytes = std::max<int64_t>(n, 1) * int64_t{sizeof(T)};
+    Result<Buffer> buffer = device_.allocate(bytes);
     check(buffer.ok() ? Result<void>() : Result<void>(buffer.error()));
     T* data = buffer->as<T>();
     // What an op forgets to write shows as NaN.
-    check(device_.fill(data, 0xFF, buffer->bytes()));
+    device_.fill(data, 0xFF, bytes);
     buffers_.push_back(std::move(*buffer));
     return data;
   }
@@ -43,15 +44,15 @@ class CudaMemory {
   auto* put(const Values& values) {
     using T = std::remove_const_t<std::remove_pointer_t<decltype(std::data(values))>>;
     T* data = room<T>(static_cast<int64_t>(std::size(values)));
-    check(device_.upload(data, std::data(values), static_cast<int64_t>(std::size(values) * sizeof(T))));
+    device_.upload(data, std::data(values), static_cast<int64_t>(std::size(values) * sizeof(T)));
+    check(device_.synchronize());
     return data;
   }
 
   template <class T>
   std::vector<T> get(const T* data, int64_t n) {
     std::vector<T> values(static_cast<size_t>(n));
-    check(device_.synchronize());
-    check(device_.download(values.data(), data, n * int64_t{sizeof(T)}));
+    device_.download(values.data(), data, n * int64_t{sizeof(T)});
     check(device_.synchronize());
     return values;
   }
@@ -74,7 +75,7 @@ class CudaMemory {
   }
 
   CudaDevice& device_;
-  std::vector<CudaBuffer> buffers_;
+  std::vector<Buffer> buffers_;
 };
 
 // A test with a GPU and a CPU to compare it with; skipped, with the reason, where there is no GPU.

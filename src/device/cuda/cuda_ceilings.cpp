@@ -9,9 +9,9 @@ Result<double> measure_read_bandwidth(CudaDevice& device) {
   constexpr int kRuns = 8;
   HADAL_ASSIGN(const CudaDevice::MemoryLeft left, device.memory_left());
   const int64_t bytes = std::min(kBytesMax, left.free_bytes / 4) / 4096 * 4096;
-  HADAL_ASSIGN(const CudaBuffer memory, CudaBuffer::allocate(device, bytes));
+  HADAL_ASSIGN(const Buffer memory, device.allocate(bytes));
   // Zeros would be read faster than numbers are.
-  HADAL_TRY(device.fill(memory.data(), 0x5A, bytes));
+  device.fill(memory.data(), 0x5A, bytes);
   double best = 0;
   for (int run = 0; run < kRuns; ++run) {
     device.api().start_timer(device.context());

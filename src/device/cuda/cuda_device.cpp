@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cstring>
+
 #include "base/check.h"
 #include "base/format.h"
 
@@ -95,76 +97,72 @@ Result<CudaDevice::MemoryLeft> CudaDevice::memory_left() const {
   return left;
 }
 
-Result<void> CudaDevice::upload(void* to, const void* from_host, int64_t bytes) {
-  return result_of(api_.upload(context_, to, from_host, bytes), "cannot copy to the GPU");
+void CudaDevice::note(const CudaStatus& status, const char* what) {
+  if (!status.ok() && noted_.ok()) noted_ = result_of(status, what);
 }
-Result<void> CudaDevice::download(void* to_host, const void* from, int64_t bytes) {
-  return result_of(api_.download(context_, to_host, from, bytes), "cannot copy from the GPU");
+
+void CudaDevice::upload(void* to, const void* from_host, int64_t bytes) {
+  note(api_.upload(context_, to, from_host, bytes), "cannot copy to the GPU");
 }
-Result<void> CudaDevice::copy(void* to, const void* from, int64_t bytes) {
-  return result_of(api_.copy(context_, to, from, bytes), "cannot copy on the GPU");
+void CudaDevice::download(void* to_host, const void* from, int64_t bytes) {
+  note(api_.download(context_, to_host, from, bytes), "cannot copy from the GPU");
 }
-Result<void> CudaDevice::fill(void* memory, uint8_t value, int64_t bytes) {
-  return result_of(api_.fill(context_, memory, value, bytes), "cannot write memory of the GPU");
+void CudaDevice::copy(void* to, const void* from, int64_t bytes) {
+  note(api_.copy(context_, to, from, bytes), "cannot copy on the GPU");
+}
+void CudaDevice::fill(void* memory, uint8_t value, int64_t bytes) {
+  note(api_.fill(context_, memory, value, bytes), "cannot write memory of the GPU");
 }
 Result<void> CudaDevice::synchronize() {
-  return result_of(api_.synchronize(context_), "work on the GPU failed");
+  note(api_.synchronize(context_), "work on the GPU failed");
+  return std::exchange(noted_, Result<void>());
 }
 
 // --- memory ----------------------------------------------------------------------------------------------------------
 
-namespace {
-
-Error no_memory(CudaDevice& device, int64_t bytes, const CudaStatus& status, bool is_pinned) {
+Error CudaDevice::no_memory(int64_t bytes, const CudaStatus& status, const char* what, const char* hint) const {
   const bool is_full = status.code == kCudaErrorOutOfMemory;
-  Error error{.code = is_full ? ErrorCode::kOutOfMemory : ErrorCode::kIo,
-              .what = is_pinned ? "cannot allocate pinned memory" : "cannot allocate memory of the GPU",
-              .in = device.properties().name,
-              .want = format_bytes(static_cast<uint64_t>(bytes)),
-              .found = describe(status),
-              .hint = ""};
-  if (!is_full) return error;
-  error.hint = is_pinned ? "raise the limit of locked memory (`ulimit -l`), or close other programs"
-                         : "choose a shorter context (--context), or close other programs that use the GPU";
-  if (is_pinned) return error;
-  if (const auto left = device.memory_left(); left.ok()) {
-    error.found = fmt::format("{} free of {}", format_bytes(static_cast<uint64_t>(left->free_bytes)),
-                              format_bytes(static_cast<uint64_t>(left->total_bytes)));
+  return Error{.code = is_full ? ErrorCode::kOutOfMemory : ErrorCode::kIo,
+               .what = what,
+               .in = properties_.name,
+               .want = format_bytes(static_cast<uint64_t>(bytes)),
+               .found = describe(status),
+               .hint = is_full ? hint : ""};
+}
+
+Result<Buffer> CudaDevice::allocate(int64_t bytes) {
+  if (bytes == 0) return Buffer();
+  void* memory = nullptr;
+  if (const CudaStatus status = api_.allocate(context_, bytes, &memory); !status.ok()) {
+    Error error = no_memory(bytes, status, "cannot allocate memory of the GPU",
+                            "choose a shorter context (--context), or close other programs that use the GPU");
+    if (const auto left = memory_left(); left.ok() && error.code == ErrorCode::kOutOfMemory) {
+      error.found = fmt::format("{} free of {}", format_bytes(static_cast<uint64_t>(left->free_bytes)),
+                                format_bytes(static_cast<uint64_t>(left->total_bytes)));
+    }
+    return error;
   }
-  return error;
+  fill(memory, 0, bytes);
+  const auto release = [](void* owner, std::byte* data, uint64_t) {
+    const auto& device = *static_cast<CudaDevice*>(owner);
+    device.api_.free(device.context_, data);
+  };
+  return Buffer(static_cast<std::byte*>(memory), static_cast<uint64_t>(bytes), release, this);
 }
 
-}  // namespace
-
-Result<CudaBuffer> CudaBuffer::allocate(CudaDevice& device, int64_t bytes) {
-  CudaBuffer buffer;
-  if (bytes == 0) return buffer;
+Result<Buffer> CudaDevice::allocate_staging(int64_t bytes) {
+  if (bytes == 0) return Buffer();
   void* memory = nullptr;
-  const CudaStatus status = device.api().allocate(device.context(), bytes, &memory);
-  if (!status.ok()) return no_memory(device, bytes, status, false);
-  buffer.device_ = &device;
-  buffer.data_ = static_cast<std::byte*>(memory);
-  buffer.bytes_ = bytes;
-  return buffer;
-}
-
-Result<CudaBuffer> CudaBuffer::allocate_pinned(CudaDevice& device, int64_t bytes) {
-  CudaBuffer buffer;
-  if (bytes == 0) return buffer;
-  void* memory = nullptr;
-  const CudaStatus status = device.api().allocate_pinned(device.context(), bytes, &memory);
-  if (!status.ok()) return no_memory(device, bytes, status, true);
-  buffer.device_ = &device;
-  buffer.data_ = static_cast<std::byte*>(memory);
-  buffer.bytes_ = bytes;
-  buffer.is_pinned_ = true;
-  return buffer;
-}
-
-CudaBuffer::~CudaBuffer() {
-  if (data_ == nullptr) return;
-  const CudaApi& api = device_->api();
-  is_pinned_ ? api.free_pinned(device_->context(), data_) : api.free(device_->context(), data_);
+  if (const CudaStatus status = api_.allocate_pinned(context_, bytes, &memory); !status.ok()) {
+    return no_memory(bytes, status, "cannot allocate pinned memory",
+                     "raise the limit of locked memory (`ulimit -l`), or close other programs");
+  }
+  std::memset(memory, 0, static_cast<size_t>(bytes));
+  const auto release = [](void* owner, std::byte* data, uint64_t) {
+    const auto& device = *static_cast<CudaDevice*>(owner);
+    device.api_.free_pinned(device.context_, data);
+  };
+  return Buffer(static_cast<std::byte*>(memory), static_cast<uint64_t>(bytes), release, this);
 }
 
 // --- graphs ----------------------------------------------------------------------------------------------------------

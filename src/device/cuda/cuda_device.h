@@ -3,12 +3,11 @@
 // The CUDA part of Hadal is a library of its own, libhadal_cuda.so, loaded when a GPU is asked for: a program built
 // without CUDA's toolkit can use it, and a machine without a driver runs everything else.
 //
-// Calls enqueue work on the device's stream and return; synchronize() waits and reports what went wrong since. One
-// thread owns a CudaDevice. A device must outlive its memory and graphs.
+// Calls enqueue work on the device's stream and return. One thread owns a CudaDevice, which outlives its memory and
+// graphs.
 #pragma once
 
 #include <memory>
-#include <span>
 #include <string>
 #include <utility>
 
@@ -62,58 +61,33 @@ class CudaDevice final : public Device {
   };
   Result<MemoryLeft> memory_left() const;
 
-  // Sizes are in bytes. A copy from or to memory that is not pinned waits for the stream first.
-  Result<void> upload(void* to, const void* from_host, int64_t bytes);
-  Result<void> download(void* to_host, const void* from, int64_t bytes);
-  Result<void> copy(void* to, const void* from, int64_t bytes);
-  Result<void> fill(void* memory, uint8_t value, int64_t bytes);
-
-  // Waits for everything enqueued. An error of an op (a fault, a lost GPU, an uncorrectable memory error) shows here,
-  // with the op's name when its launch was refused; the device is of no use after a fault.
-  Result<void> synchronize();
+  bool shares_host_memory() const override { return false; }
+  // Aligned to 256 bytes. OutOfMemory names what was asked for and what is free.
+  Result<Buffer> allocate(int64_t bytes) override;
+  // Pinned. A copy from or to other memory of the host waits for the stream first.
+  Result<Buffer> allocate_staging(int64_t bytes) override;
+  void upload(void* to, const void* from_host, int64_t bytes) override;
+  void download(void* to_host, const void* from, int64_t bytes) override;
+  void copy(void* to, const void* from, int64_t bytes) override;
+  void fill(void* memory, uint8_t value, int64_t bytes) override;
+  // An error of an op (a fault, a lost GPU, an uncorrectable memory error) shows here, with the op's name when its
+  // launch was refused; the device is of no use after a fault.
+  Result<void> synchronize() override;
 
  private:
   Result<void> result_of(const CudaStatus& status, const char* what) const;
+  Error no_memory(int64_t bytes, const CudaStatus& status, const char* what, const char* hint) const;
+  // What failed where nobody could be told: kept for synchronize().
+  void note(const CudaStatus& status, const char* what);
 
   const CudaApi& api_;
   CudaContext* context_;
   CudaProperties properties_;
+  Result<void> noted_;
 };
 
 // The GPU behind a device; null when it is another kind.
 CudaDevice* cuda_or_null(Device& device);
-
-// Memory of a GPU, or of the host pinned for it. Not cleared; aligned to 256 bytes.
-class CudaBuffer {
- public:
-  // OutOfMemory names what was asked for and what is free.
-  static Result<CudaBuffer> allocate(CudaDevice& device, int64_t bytes);
-  static Result<CudaBuffer> allocate_pinned(CudaDevice& device, int64_t bytes);
-
-  CudaBuffer() = default;
-  ~CudaBuffer();
-  CudaBuffer(CudaBuffer&& other) noexcept { *this = std::move(other); }
-  CudaBuffer& operator=(CudaBuffer&& other) noexcept {
-    std::swap(device_, other.device_);
-    std::swap(data_, other.data_);
-    std::swap(bytes_, other.bytes_);
-    std::swap(is_pinned_, other.is_pinned_);
-    return *this;
-  }
-
-  std::byte* data() const { return data_; }
-  int64_t bytes() const { return bytes_; }
-  template <class T>
-  T* as() const {
-    return reinterpret_cast<T*>(data_);
-  }
-
- private:
-  CudaDevice* device_ = nullptr;
-  std::byte* data_ = nullptr;
-  int64_t bytes_ = 0;
-  bool is_pinned_ = false;
-};
 
 // A recorded sequence of ops. Pointers and sizes are those of the recording; what they point to may change.
 class CudaGraph {
