@@ -15,8 +15,21 @@ namespace hadal {
 class Device {
  public:
   enum class Kind { kCpu, kCuda };
+  // What the size of scratch memory depends on: plans know it before a device is opened.
+  struct Shape {
+    Kind kind = Kind::kCpu;
+    int n_threads = 1;  // of a CPU
+  };
   virtual ~Device() = default;
-  virtual Kind kind() const = 0;
+  virtual Shape shape() const = 0;
+  Kind kind() const { return shape().kind; }
+
+  struct MemoryLeft {
+    int64_t free_bytes = 0;
+    int64_t total_bytes = 0;
+  };
+  // Of its own memory; zeros for a CPU, whose memory other rules govern (device/cpu/host_memory.h).
+  virtual Result<MemoryLeft> memory_left() const = 0;
 
   // Kernels read and write memory of the host where it lies, mapped files included.
   virtual bool shares_host_memory() const = 0;
@@ -45,7 +58,8 @@ class CpuDevice final : public Device {
   };
   explicit CpuDevice(const Options& options);
 
-  Kind kind() const override { return Kind::kCpu; }
+  Shape shape() const override { return {.kind = Kind::kCpu, .n_threads = pool_.size()}; }
+  Result<MemoryLeft> memory_left() const override { return MemoryLeft(); }
   bool shares_host_memory() const override { return true; }
   Result<Buffer> allocate(int64_t bytes) override { return Buffer::allocate(static_cast<uint64_t>(bytes)); }
   Result<Buffer> allocate_staging(int64_t bytes) override { return allocate(bytes); }

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "device/mirror.h"
+#include "device/open_device.h"
 
 namespace hadal {
 namespace {
@@ -44,6 +45,16 @@ TEST(Mirror, is_one_memory_on_the_processor) {
   const auto view = HostView<std::byte>::of(cpu, mirror->on_device(), 16);
   ASSERT_TRUE(view.ok());
   EXPECT_EQ(view->data(), mirror->on_host());
+}
+
+TEST(DeviceChoice, names_are_cpu_cuda_and_the_number_of_a_gpu) {
+  EXPECT_EQ(parse_device("cpu")->kind, Device::Kind::kCpu);
+  EXPECT_EQ(parse_device("cuda")->kind, Device::Kind::kCuda);
+  EXPECT_EQ(parse_device("cuda:3")->index, 3);
+  for (const char* name : {"cpu", "cuda", "cuda:3"}) EXPECT_EQ(device_name(*parse_device(name)), name);
+  for (const char* name : {"", "gpu", "cuda:", "cuda3", "cuda:-1", "cuda:1x", "cuda:99999999999", "CUDA"}) {
+    EXPECT_FALSE(parse_device(name)) << name;
+  }
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 namespace hadal::ops {
 
 void compress_cuda(CudaContext& context, const Compress& op);
+void compressor_rows_cuda(CudaContext& context, const CompressorRows& op);
 void decode_rows_cuda(CudaContext& context, const DecodeRows& op);
 void embed_cuda(CudaContext& context, const Embed& op);
 void encode_rows_cuda(CudaContext& context, const EncodeRows& op);
@@ -24,6 +25,8 @@ void rope_cuda(CudaContext& context, const Rope& op);
 void round_rows_cuda(CudaContext& context, const RoundRows& op);
 void router_cuda(CudaContext& context, const Router& op);
 void sparse_attention_cuda(CudaContext& context, const SparseAttention& op);
+void stream_add_cuda(CudaContext& context, const StreamAdd& op);
+void window_rows_cuda(CudaContext& context, const WindowRows& op);
 
 // Blocks of `threads` that cover n elements.
 inline unsigned blocks_for(int64_t n, int64_t threads) {

@@ -7,6 +7,7 @@ namespace hadal::ops {
 namespace {
 
 constexpr CudaOps kCudaOps = {.compress = compress_cuda,
+                              .compressor_rows = compressor_rows_cuda,
                               .decode_rows = decode_rows_cuda,
                               .embed = embed_cuda,
                               .encode_rows = encode_rows_cuda,
@@ -20,7 +21,9 @@ constexpr CudaOps kCudaOps = {.compress = compress_cuda,
                               .rope = rope_cuda,
                               .round_rows = round_rows_cuda,
                               .router = router_cuda,
-                              .sparse_attention = sparse_attention_cuda};
+                              .sparse_attention = sparse_attention_cuda,
+                              .stream_add = stream_add_cuda,
+                              .window_rows = window_rows_cuda};
 
 }  // namespace
 }  // namespace hadal::ops

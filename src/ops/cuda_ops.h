@@ -10,6 +10,7 @@
 namespace hadal::ops {
 
 struct Compress;
+struct CompressorRows;
 struct DecodeRows;
 struct Embed;
 struct EncodeRows;
@@ -24,12 +25,15 @@ struct Rope;
 struct RoundRows;
 struct Router;
 struct SparseAttention;
+struct StreamAdd;
+struct WindowRows;
 
 template <class Op>
 using RunOnCuda = void (*)(CudaContext& context, const Op& op);
 
 struct CudaOps {
   RunOnCuda<Compress> compress;
+  RunOnCuda<CompressorRows> compressor_rows;
   RunOnCuda<DecodeRows> decode_rows;
   RunOnCuda<Embed> embed;
   RunOnCuda<EncodeRows> encode_rows;
@@ -44,6 +48,8 @@ struct CudaOps {
   RunOnCuda<RoundRows> round_rows;
   RunOnCuda<Router> router;
   RunOnCuda<SparseAttention> sparse_attention;
+  RunOnCuda<StreamAdd> stream_add;
+  RunOnCuda<WindowRows> window_rows;
 };
 
 // Enqueues the op when the device is a GPU; false when it is another device. What the CUDA version does not do yet is

@@ -91,7 +91,7 @@ Result<void> CudaDevice::result_of(const CudaStatus& status, const char* what) c
                .hint = "`nvidia-smi` and the system's log say whether the GPU is well"};
 }
 
-Result<CudaDevice::MemoryLeft> CudaDevice::memory_left() const {
+Result<Device::MemoryLeft> CudaDevice::memory_left() const {
   MemoryLeft left{};
   HADAL_TRY(result_of(api_.memory_left(context_, &left.free_bytes, &left.total_bytes), "the GPU does not answer"));
   return left;

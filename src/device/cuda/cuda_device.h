@@ -50,17 +50,12 @@ class CudaDevice final : public Device {
       : api_(opened.api), context_(opened.context), properties_(opened.properties) {}
   ~CudaDevice() override;
 
-  Kind kind() const override { return Kind::kCuda; }
+  Shape shape() const override { return {.kind = Kind::kCuda}; }
   const CudaProperties& properties() const { return properties_; }
   const CudaApi& api() const { return api_; }
   CudaContext* context() const { return context_; }
 
-  struct MemoryLeft {
-    int64_t free_bytes;
-    int64_t total_bytes;
-  };
-  Result<MemoryLeft> memory_left() const;
-
+  Result<MemoryLeft> memory_left() const override;
   bool shares_host_memory() const override { return false; }
   // Aligned to 256 bytes. OutOfMemory names what was asked for and what is free.
   Result<Buffer> allocate(int64_t bytes) override;

@@ -22,6 +22,10 @@ int64_t index_select_gpu_scratch_bytes(int64_t T, int64_t visible_max) {
   return IndexSelectGpuLayout(T, visible_max).bytes;
 }
 
+int64_t index_select_scratch_bytes(const Device::Shape& device, int64_t T, int64_t visible_max) {
+  return device.kind == Device::Kind::kCpu ? 0 : index_select_gpu_scratch_bytes(T, visible_max);
+}
+
 std::span<const Version<IndexSelect>> index_select_versions() {
   static constexpr Version<IndexSelect> kVersions[] = {
       {CpuLevel::kPortable, index_select_reference},

@@ -16,7 +16,8 @@ namespace hadal::ops {
 
 struct IndexSelect {
   const float* q = nullptr;          // [T, H, D]
-  const float* w = nullptr;          // [T, H], scaled by D^-1/2 H^-1/2
+  const float* w = nullptr;          // [T, H]
+  float w_scale = 1;                 // of every w, multiplied first: D^-1/2 H^-1/2
   PagedRows keys;                    // [max visible, D]
   const int64_t* visible = nullptr;  // [T] entries that token t sees
   int32_t* chosen = nullptr;         // [T, topk] out, ascending; unused slots are left alone
@@ -34,6 +35,7 @@ struct IndexSelect {
 };
 
 int64_t index_select_gpu_scratch_bytes(int64_t T, int64_t visible_max);
+int64_t index_select_scratch_bytes(const Device::Shape& device, int64_t T, int64_t visible_max);
 
 // Order: a dot of float keys in one chain over d ascending; of FP4 keys exactly (integers) for each 32 channels, those
 // times their scales ascending. Heads by 16 partial sums (h mod 16) ascending, then the tree of ops/simd_avx512.h.

@@ -112,7 +112,7 @@ __global__ void __launch_bounds__(kScoreThreads) index_scores_fp4_kernel(IndexSe
       queries[half][4 * p + 2] = four.z;
       queries[half][4 * p + 3] = four.w;
     }
-    w[half] = op.w[t * op.H + 8 * half + g] * Fp4Codec::kUndo;
+    w[half] = op.w[t * op.H + 8 * half + g] * op.w_scale * Fp4Codec::kUndo;
   }
   float* scores = scores_of_token(op, t);
   for (int64_t key0 = first_warp * 8; key0 < visible; key0 += n_warps * 8) {
@@ -180,7 +180,7 @@ __global__ void __launch_bounds__(kScoreThreads) index_scores_kernel(IndexSelect
         if (is_fp4) v = round_e2m1(v, e2m1_exponent(warp_max(fabsf(v))));
         dot = fmaf(v, key[c], dot);
       }
-      score = fmaf(op.w[t * op.H + h], fmaxf(warp_sum(dot), 0.0f), score);
+      score = fmaf(op.w[t * op.H + h] * op.w_scale, fmaxf(warp_sum(dot), 0.0f), score);
     }
     if (lane == 0) count_score(scores[j] = score, bins);
   }
@@ -231,7 +231,7 @@ void index_select_cuda(CudaContext& context, const IndexSelect& op) {
     } else {
       index_scores_kernel<<<grid, kScoreThreads, 0, context.stream>>>(op);
     }
-    const unsigned slices = blocks_for(op.visible_max, kScoresOfSlice);
+    const unsigned slices = blocks_for(std::max<int64_t>(op.visible_max, 1), kScoresOfSlice);
     collect_kernel<<<dim3(slices, static_cast<unsigned>(op.T)), kCollectThreads, 0, context.stream>>>(op);
   }
   cudaFuncSetAttribute(select_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(SelectMemory));

@@ -34,7 +34,7 @@ void index_select_reference(CpuDevice&, const IndexSelect& op) {
         double dot = 0;
         for (int64_t d = 0; d < op.D; ++d)
           dot += static_cast<double>(q[d]) * static_cast<double>(key[static_cast<size_t>(d)]);
-        score += static_cast<double>(op.w[t * op.H + h]) * std::max(dot, 0.0);
+        score += static_cast<double>(op.w[t * op.H + h] * op.w_scale) * std::max(dot, 0.0);
       }
       scores[static_cast<size_t>(j)] = static_cast<float>(score);
     }

@@ -39,7 +39,7 @@ class PreparedQuery {
     const int64_t H = round_up(op.H, kHeadGroup);
     const float* q = op.q + t * op.H * op.D;
     w_.assign(static_cast<size_t>(H), 0.0f);
-    std::copy_n(op.w + t * op.H, op.H, w_.begin());
+    for (int64_t h = 0; h < op.H; ++h) w_[static_cast<size_t>(h)] = op.w[t * op.H + h] * op.w_scale;
     if (op.keys.format == KvFormat::kFp4) {
       prepare_fp4(q, op.H, H, op.D, encode_row_for(level));
     } else {

@@ -2,22 +2,14 @@
 // becomes depends on its channels alone. Same bits as the reference for finite numbers.
 
 #include "ops/cuda_kernels.cuh"
-#include "ops/cuda_reduce.cuh"
-#include "ops/kv_rows/kv_rows_cuda.cuh"
+#include "ops/kv_rows/encode_row_cuda.cuh"
 
 namespace hadal::ops {
 namespace {
 
-constexpr int kThreads = 128;
+constexpr int kThreads = kEncodeThreads;
 constexpr int kWarps = kThreads / kWarp;
 constexpr int kHadamardMax = 4096;  // 16 KiB of shared memory
-
-// The largest magnitude of x[begin, end), for all lanes of the warp.
-__device__ float block_amax(const float* x, int begin, int end) {
-  float amax = 0;
-  for (int i = begin + static_cast<int>(threadIdx.x) % kWarp; i < end; i += kWarp) amax = fmaxf(amax, fabsf(x[i]));
-  return warp_max(amax);
-}
 
 // Sylvester order: butterflies of distance 1, 2, 4, ..., then the scale. The pairs of one distance are independent.
 __device__ void hadamard(float* x, int D) {
@@ -61,58 +53,12 @@ __global__ void __launch_bounds__(kThreads) round_hadamard_kernel(RoundRows op) 
   }
 }
 
-__device__ void encode_fp8(const float* x, int D, int rope_dim, int64_t row_bytes, std::byte* out) {
-  const int nope = D - rope_dim;
-  const int lane = static_cast<int>(threadIdx.x) % kWarp;
-  auto* rope = reinterpret_cast<uint16_t*>(out + nope);
-  for (int i = static_cast<int>(threadIdx.x); i < rope_dim; i += kThreads) rope[i] = bf16_code(x[nope + i]);
-  std::byte* scales = out + nope + 2 * rope_dim;
-  const int n_scales = (nope + kFp8RowBlock - 1) / kFp8RowBlock;
-  for (auto i = n_scales + static_cast<int>(threadIdx.x); i < row_bytes - nope - 2 * rope_dim; i += kThreads) {
-    scales[i] = std::byte{0};
-  }
-  for (int block = static_cast<int>(threadIdx.x) / kWarp; block < n_scales; block += kWarps) {
-    const int begin = block * kFp8RowBlock;
-    const int end = min(begin + kFp8RowBlock, nope);
-    const int e = e4m3_exponent(block_amax(x, begin, end));
-    if (lane == 0) scales[block] = static_cast<std::byte>(e + 127);
-    for (int i = begin + lane; i < end; i += kWarp) out[i] = static_cast<std::byte>(e4m3_code(x[i] * exp2_int(-e)));
-  }
-}
-
-__device__ void encode_fp4(const float* x, int D, std::byte* out) {
-  const int lane = static_cast<int>(threadIdx.x) % kWarp;
-  for (int block = static_cast<int>(threadIdx.x) / kWarp; block < D / kFp4RowBlock; block += kWarps) {
-    const float v = x[block * kFp4RowBlock + lane];
-    const int e = e2m1_exponent(warp_max(fabsf(v)));
-    const uint32_t code = e2m1_code(v * exp2_int(-e));
-    const uint32_t next = __shfl_down_sync(kAllLanes, code, 1);
-    if (lane % 2 == 0) out[(block * kFp4RowBlock + lane) / 2] = static_cast<std::byte>(code | next << 4);
-    if (lane == 0) out[D / 2 + block] = static_cast<std::byte>(e + 127);
-  }
-}
-
 __global__ void __launch_bounds__(kThreads) encode_kernel(EncodeRows op) {
   const int64_t slot = op.slots[blockIdx.x];
   if (slot < 0) return;
-  const float* x = op.x + blockIdx.x * op.x_stride;
   // PagedRows is a reader's view; the caller owns the pages and asks for this row to be written.
-  auto* out = const_cast<std::byte*>(paged_row(op.to, slot));
-  const int D = static_cast<int>(op.D);
-  switch (op.to.format) {
-    case KvFormat::kF32:
-      for (int i = static_cast<int>(threadIdx.x); i < D; i += kThreads) reinterpret_cast<float*>(out)[i] = x[i];
-      return;
-    case KvFormat::kBf16:
-      for (int i = static_cast<int>(threadIdx.x); i < D; i += kThreads) {
-        reinterpret_cast<uint16_t*>(out)[i] = bf16_code(x[i]);
-      }
-      return;
-    case KvFormat::kFp8:
-      return encode_fp8(x, D, static_cast<int>(op.rope_dim), op.to.row_bytes, out);
-    case KvFormat::kFp4:
-      return encode_fp4(x, D, out);
-  }
+  encode_row_by_block(op.to.format, op.x + blockIdx.x * op.x_stride, static_cast<int>(op.D),
+                      static_cast<int>(op.rope_dim), op.to.row_bytes, const_cast<std::byte*>(paged_row(op.to, slot)));
 }
 
 __global__ void __launch_bounds__(kThreads) decode_kernel(DecodeRows op) {

@@ -38,6 +38,10 @@ void linear_by_blocks(CpuDevice& cpu, const Linear& op) {
 
 }  // namespace
 
+bool has_int8_rows(const Device::Shape& device) {
+  return device.kind == Device::Kind::kCpu;
+}
+
 int64_t packed_rows_bytes(int64_t T, int64_t groups, int64_t K, RowFormat format) {
   const PackedRows rows{.format = format, .T = T, .groups = groups, .K = K, .data = nullptr};
   return T * groups * rows.row_bytes();

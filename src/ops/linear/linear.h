@@ -23,6 +23,9 @@ enum class ActivationRounding {
   kInt8,            // per token and 32 channels to -127..127 times a scale (int8_rows.h); for FP4 weights only
 };
 
+// Whether a device multiplies 8-bit rows with FP4 weights; others take BF16 ones in the fast mode.
+bool has_int8_rows(const Device::Shape& device);
+
 enum class RowFormat { kF32, kBf16, kInt8 };
 
 constexpr RowFormat row_format(ActivationRounding rounding) {

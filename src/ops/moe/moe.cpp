@@ -16,6 +16,10 @@ int64_t moe_gpu_scratch_bytes(int64_t T, int64_t E, int64_t K, int64_t C, int64_
   return MoeGpuLayout(T, E, K, C, I).bytes;
 }
 
+int64_t moe_scratch_bytes(const Device::Shape& device, int64_t T, int64_t E, int64_t K, int64_t C, int64_t I) {
+  return device.kind == Device::Kind::kCpu ? moe_scratch_bytes(T, K, I) : moe_gpu_scratch_bytes(T, E, K, C, I);
+}
+
 std::span<const Version<Moe>> moe_versions() {
   static constexpr Version<Moe> kVersions[] = {
       {CpuLevel::kPortable, moe_reference},
@@ -31,8 +35,9 @@ void moe(Device& device, const Moe& op) {
   HADAL_CHECK(op.shared == nullptr || (op.shared_x.K == op.C && op.shared_x.groups == 1 && op.shared_x.T == op.T),
               "moe: shared_x", op.shared_x.K, op.C, op.shared_x.T, op.T);
   if (run_on_cuda(device, &CudaOps::moe, op,
-                  op.x.format != RowFormat::kInt8 && (op.shared == nullptr || op.shared_x.data == op.x.data) &&
-                      op.hidden_rounding == op.shared_hidden_rounding,
+                  op.x.format != RowFormat::kInt8 &&
+                      (op.shared == nullptr ||
+                       (op.shared_x.data == op.x.data && op.hidden_rounding == op.shared_hidden_rounding)),
                   "moe: 8-bit rows, two packings"))
     return;
   CpuDevice& cpu = as_cpu(device);

@@ -26,7 +26,7 @@ struct Moe {
   const int32_t* experts = nullptr;              // [T, K] ascending ids
   const float* weights = nullptr;                // [T, K]
   std::span<const ExpertWeights> routed;         // [E]; a GPU's: descriptors on the host, matrices on the GPU
-  const ExpertWeights* routed_on_gpu = nullptr;  // [E] the same descriptors in memory of the GPU; made once at load
+  const ExpertWeights* routed_on_gpu = nullptr;  // [E] the same descriptors where kernels read them; for GPUs
   const ExpertWeights* shared = nullptr;         // null: none; the descriptor is read on the host
   int64_t T = 0;
   int64_t K = 0;
@@ -42,6 +42,8 @@ struct Moe {
 int64_t moe_scratch_bytes(int64_t T, int64_t K, int64_t I);
 // On a GPU: h and the output of every (token, expert) pair, and the pairs by expert.
 int64_t moe_gpu_scratch_bytes(int64_t T, int64_t E, int64_t K, int64_t C, int64_t I);
+
+int64_t moe_scratch_bytes(const Device::Shape& device, int64_t T, int64_t E, int64_t K, int64_t C, int64_t I);
 
 // Order: each (token, expert) as linear; the sum over experts by ascending id, the shared one last. Independent of T,
 // of what other tokens chose and of threads.

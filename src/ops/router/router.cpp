@@ -1,8 +1,22 @@
 #include "ops/router/router.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "ops/cuda_ops.h"
 
 namespace hadal::ops {
+namespace {
+
+void note_not_finite(const Router& op) {
+  for (int64_t i = 0; i < op.T * op.E; ++i) {
+    if (std::isfinite(op.logits[i])) continue;
+    *op.not_finite = std::min(*op.not_finite, op.place + i);
+    return;
+  }
+}
+
+}  // namespace
 
 std::span<const Version<Router>> router_versions() {
   static constexpr Version<Router> kVersions[] = {
@@ -18,6 +32,7 @@ void router(Device& device, const Router& op) {
                   op.K <= op.n_limited_groups * (op.E / op.n_groups),
               "router: groups", op.E, op.n_groups, op.n_limited_groups, op.K);
   if (run_on_cuda(device, &CudaOps::router, op, op.n_groups == 1, "router: groups of experts")) return;
+  if (op.not_finite != nullptr) note_not_finite(op);
   CpuDevice& cpu = as_cpu(device);
   choose_version(router_versions(), cpu.level()).run(cpu, op);
 }

@@ -31,12 +31,21 @@ struct Router {
   float route_scale = 1;
   int64_t n_groups = 1;          // divides E
   int64_t n_limited_groups = 1;  // at most n_groups, with at least K experts together; not for hash routing
+
+  // Null, or [1] in place: lowered to place + t E + e for the first logit that is no finite number. Every channel takes
+  // part in the logits, so a NaN or infinity anywhere in a token's activations shows here.
+  int64_t* not_finite = nullptr;
+  int64_t place = 0;
 };
+
+// What not_finite holds when all were finite so far: larger than any place, and 0x7F in every byte, for Device::fill.
+inline constexpr uint8_t kAllFiniteByte = 0x7F;
+inline constexpr int64_t kAllFinite = 0x7F7F7F7F7F7F7F7F;
 
 // Order: the sum of the chosen scores by ascending expert id.
 // Accuracy: scores and weights within 4e-6 of the reference for logits above -80 (below -87.3 a score may be 0); an
 // expert is chosen before another whose key is larger by at most the rounding of both. Equal logits and biases give
-// equal keys, so ties are exact. NaN logits choose nothing sensible (the caller checks), but distinct experts in range.
+// equal keys, so ties are exact. NaN logits choose nothing sensible, but distinct experts in range.
 // Cost: about 1 ns per expert and token; reads 4 T E bytes.
 void router(Device& device, const Router& op);
 

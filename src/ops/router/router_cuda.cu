@@ -53,6 +53,21 @@ __device__ void choose(const Router& op, const float* s, uint64_t* keys, int* ch
   }
 }
 
+// Lowers op.not_finite to the place of the first logit of token t that is no finite number.
+__device__ void note_not_finite(const Router& op, int64_t t) {
+  const int E = static_cast<int>(op.E);
+  const int lane = static_cast<int>(threadIdx.x);
+  for (int begin = 0; begin < E; begin += kWarp) {
+    const bool is_bad = begin + lane < E && !isfinite(op.logits[t * E + begin + lane]);
+    const unsigned bad = __ballot_sync(kAllLanes, is_bad);
+    if (bad == 0) continue;
+    // Places are not negative, so they compare as unsigned ones, too.
+    const int64_t place = op.place + t * E + begin + __ffs(static_cast<int>(bad)) - 1;
+    if (lane == 0) atomicMin(reinterpret_cast<unsigned long long*>(op.not_finite), place);
+    return;
+  }
+}
+
 __global__ void __launch_bounds__(kWarp) router_kernel(Router op) {
   extern __shared__ uint64_t keys[];  // [E], then the scores
   __shared__ int chosen[kTopkMax];
@@ -64,6 +79,7 @@ __global__ void __launch_bounds__(kWarp) router_kernel(Router op) {
   const int lane = static_cast<int>(threadIdx.x);
   const float* g = op.logits + t * op.E;
 
+  if (op.not_finite != nullptr) note_not_finite(op, t);
   float max = -INFINITY;
   for (int e = lane; e < E; e += kWarp) max = fmaxf(max, g[e]);
   max = warp_max(max);

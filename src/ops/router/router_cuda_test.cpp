@@ -1,5 +1,7 @@
 #include "ops/router/router.h"
 
+#include <cmath>
+
 #include "testing/compare.h"
 #include "testing/cuda.h"
 
@@ -44,6 +46,29 @@ TEST_F(RouterCuda, agrees_with_the_reference) {
 
 TEST_F(RouterCuda, the_lower_id_wins_a_tie) {
   compare({.T = 4, .E = 256, .K = 6}, std::vector<float>(4 * 256, 0.5f), {});
+}
+
+TEST_F(RouterCuda, the_first_logit_that_is_not_finite_is_noted) {
+  constexpr int64_t T = 5, E = 100, K = 6;
+  std::vector<float> logits = test::normal_floats(1, T * E);
+  for (const int64_t bad : {int64_t{-1}, 4 * E + 99, 2 * E + 33}) {
+    if (bad >= 0) logits[static_cast<size_t>(bad)] = bad == 2 * E + 33 ? NAN : -INFINITY;
+    for (const bool is_lower_known : {false, true}) {
+      const std::vector<int64_t> before = {is_lower_known ? 1'001 : kAllFinite};
+      Router op{.logits = memory().put(logits),
+                .experts = memory().room<int32_t>(T * K),
+                .weights = memory().room<float>(T * K),
+                .T = T,
+                .E = E,
+                .K = K,
+                .not_finite = memory().put(before),
+                .place = 1'000};
+      router(gpu(), op);
+      std::vector<int64_t> want = before;
+      if (bad >= 0) want[0] = std::min(want[0], 1'000 + bad);
+      EXPECT_EQ(memory().get(op.not_finite, 1), want);
+    }
+  }
 }
 
 TEST_F(RouterCuda, hash_routing_takes_the_tables_row) {

@@ -436,5 +436,30 @@ TEST(Router, nan_stays_in_its_token_and_never_names_an_expert_that_is_not_there)
   });
 }
 
+TEST(Router, the_first_logit_that_is_not_finite_is_noted) {
+  CpuDevice cpu({.n_threads = 1});
+  std::vector<float> logits(30, 0.5f);
+  std::vector<int32_t> experts(6);
+  std::vector<float> weights(6);
+  int64_t not_finite = kAllFinite;
+  Router op{.logits = logits.data(),
+            .experts = experts.data(),
+            .weights = weights.data(),
+            .T = 3,
+            .E = 10,
+            .K = 2,
+            .not_finite = &not_finite,
+            .place = 100};
+  router(cpu, op);
+  EXPECT_EQ(not_finite, kAllFinite);
+  logits[29] = std::numeric_limits<float>::infinity();
+  logits[17] = std::numeric_limits<float>::quiet_NaN();
+  router(cpu, op);
+  EXPECT_EQ(not_finite, 117);
+  op.place = 200;
+  router(cpu, op);
+  EXPECT_EQ(not_finite, 117) << "an earlier place stays";
+}
+
 }  // namespace
 }  // namespace hadal::ops

@@ -1,5 +1,7 @@
 #include "ops/sparse_attention/sparse_attention.h"
 
+#include <algorithm>
+
 #include "ops/cuda_ops.h"
 #include "ops/sparse_attention/sparse_attention_kernels.h"
 #include "ops/sparse_attention/sparse_attention_layout_cuda.h"
@@ -21,6 +23,11 @@ void sparse_attention_avx512(CpuDevice& cpu, const SparseAttention& op) {
 int64_t sparse_attention_gpu_scratch_bytes(int64_t T, int64_t H, int64_t D, int64_t rows_max) {
   if (T > kAttentionSplitTokensMax) return 0;
   return T * H * attention_n_splits(rows_max) * attention_part_floats(D) * 4;
+}
+
+int64_t sparse_attention_scratch_bytes(const Device::Shape& device, int64_t T, int64_t H, int64_t D, int64_t rows_max) {
+  if (device.kind == Device::Kind::kCpu) return sparse_attention_scratch_bytes(device.n_threads, H, D, rows_max);
+  return sparse_attention_gpu_scratch_bytes(std::min(T, kAttentionSplitTokensMax), H, D, rows_max);
 }
 
 std::span<const Version<SparseAttention>> sparse_attention_versions() {

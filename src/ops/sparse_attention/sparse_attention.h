@@ -59,6 +59,9 @@ int64_t sparse_attention_scratch_bytes(int64_t n_threads, int64_t H, int64_t D, 
 // there, window and entries, and to 4 as floats.
 int64_t sparse_attention_gpu_scratch_bytes(int64_t T, int64_t H, int64_t D, int64_t rows_max);
 
+// For at most T tokens on either.
+int64_t sparse_attention_scratch_bytes(const Device::Shape& device, int64_t T, int64_t H, int64_t D, int64_t rows_max);
+
 // Order, per token and head, over rows in the order of the list: a dot by 16 partial sums (channel mod 16) and the tree
 // of ops/simd_avx512.h; the sum of exponentials by 16 partial sums (row mod 16), the same tree, then the sink's; the
 // weighted sum of a channel over 64 rows at a time, ascending, then over those blocks; the division last. Independent
