@@ -30,7 +30,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     std::memcpy(bytes.data() + bytes.size() - sizeof sum, &sum, sizeof sum);
   }
   (void)hadal::inspect_saved_state(bytes, "fuzz").ok();
-  hadal::Result<hadal::SequenceState> state = hadal::SequenceState::restore(layout, bytes, "fuzz");
+  hadal::Result<hadal::SequenceState> state =
+      hadal::SequenceState::restore(hadal::test::one_cpu(), layout, bytes, "fuzz");
   if (!state.ok()) return 0;
   HADAL_CHECK(state->length() <= layout->context_tokens_max, "length", state->length());
   for (const int32_t id : state->tokens()) HADAL_CHECK(id >= 0 && id < layout->vocab_size, "token", id);

@@ -1,5 +1,6 @@
 #include "model_options.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -51,6 +52,13 @@ void ModelOptions::add_to(CLI::App& command, bool has_default) {
       .add_option("--mode", mode, "Arithmetic: exact has float activations, published has the roundings of the release")
       ->capture_default_str()
       ->check(CLI::IsMember(mode_names()));
+  const auto check_device = [](const std::string& name) {
+    return parse_device(name) ? "" : fmt::format("{} not in {{cpu, cuda, cuda:N}}", name);
+  };
+  command.add_option("--device", device, "Where to compute: cpu, cuda (an NVIDIA GPU), or cuda:N for the N-th one")
+      ->capture_default_str()
+      ->type_name("DEVICE")
+      ->check(check_device);
   command.add_option("-t,--threads", threads, "Threads; 0: one per processor")
       ->capture_default_str()
       ->check(CLI::Range(0, 4096));
@@ -74,6 +82,7 @@ Result<std::shared_ptr<const LoadedModel>> ModelOptions::load() const {
 EngineOptions ModelOptions::engine_options(const ModelDescription& description) const {
   EngineOptions options;
   options.mode = named<NumericMode>(mode, kModes, numeric_mode_name);
+  options.device = parse_device(device).value_or(DeviceChoice());
   options.n_threads = threads;
   options.pin = pin;
   options.context_tokens = context;

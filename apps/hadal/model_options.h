@@ -20,6 +20,7 @@ std::vector<std::string> mode_names();
 struct ModelOptions {
   std::string model;  // folder or .safetensors file; empty: the embedded model
   std::string mode = "fast";
+  std::string device = "cpu";
   std::string cpu;  // "", "portable", "avx2", "avx512"
   std::string kv;   // "", "f32", "bf16", "fp8"
   int threads = 0;
@@ -27,7 +28,8 @@ struct ModelOptions {
   int64_t context = 0;
   int64_t chunk = 512;
 
-  // Adds MODEL as a positional (optional when has_default) and --mode, --threads, --pin, --context, --chunk, --kv,
+  // Adds MODEL as a positional (optional when has_default) and --mode, --device, --threads, --pin, --context, --chunk,
+  // --kv,
   // --cpu.
   void add_to(CLI::App& command, bool has_default);
 

@@ -8,8 +8,8 @@
 #include <set>
 
 #include "base/check.h"
-#include "device/cpu/ceilings.h"
 #include "device/cpu/host_memory.h"
+#include "device/device_limits.h"
 #include "plan/step_cost.h"
 #include "sampling/philox.h"
 
@@ -158,7 +158,7 @@ class Runner {
 
   Engine& engine_;
   const BenchHooks& hooks_;
-  LimitProbe probe_;
+  DeviceLimits probe_;
   std::optional<SequenceId> base_;
   double seconds_ = 0;
 };
@@ -213,7 +213,7 @@ void touch_weights(Engine& engine) {
     matrices.push_back({w.data, static_cast<size_t>(w.rows * w.row_bytes())});
   });
   std::atomic<uint64_t> sum = 0;
-  engine.device().pool().run(static_cast<int64_t>(matrices.size()), [&](int64_t m) {
+  as_cpu(engine.device()).pool().run(static_cast<int64_t>(matrices.size()), [&](int64_t m) {
     const std::span<const std::byte> bytes = matrices[static_cast<size_t>(m)];
     uint64_t part = 0;
     for (size_t i = 0; i < bytes.size(); i += kSystemPageBytes) {
@@ -237,7 +237,7 @@ Result<void> bench_threads(const std::shared_ptr<const LoadedModel>& model, cons
     report.is_warm = engine.plan().fits_in_ram();
     hooks.progress("loading weights", 0, 1);
     const double begin_s = hooks.now_s();
-    if (report.is_warm) touch_weights(engine);
+    if (report.is_warm && engine.device().shares_host_memory()) touch_weights(engine);
     report.load_s = hooks.now_s() - begin_s;
   }
   Runner runner(engine, hooks);
@@ -246,7 +246,8 @@ Result<void> bench_threads(const std::shared_ptr<const LoadedModel>& model, cons
   for (const int64_t depth : depths) {
     hooks.progress(fmt::format("filling {} tokens", depth), 0, 1);
     HADAL_TRY(runner.go_to(depth));
-    std::vector<BenchRow> rows = rows_at(options, depth, engine.options().n_threads, engine.plan().total_bytes());
+    std::vector<BenchRow> rows =
+        rows_at(options, depth, engine.options().n_threads, engine.plan().total_bytes() + engine.plan().gpu_bytes);
     const auto n_rows = static_cast<int64_t>(rows.size());
     int64_t done = 0;
     const auto say = [&] { hooks.progress("measuring", done++, (options.repeat + 1) * n_rows); };

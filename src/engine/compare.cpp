@@ -8,6 +8,8 @@
 #include <set>
 
 #include "engine/logits.h"
+#include "model/device_weights.h"
+#include "plan/gpu_support.h"
 
 namespace hadal {
 namespace {
@@ -298,7 +300,8 @@ struct Totals {
 };
 
 struct Run {
-  CpuDevice& device;
+  Device& device;
+  const ModelWeights& weights;
   const LoadedModel& model;
   const CompareOptions& options;
   const Goldens& goldens;
@@ -326,8 +329,9 @@ struct Run {
                                  .context_tokens = context,
                                  .mtp = state_options.mtp,
                                  .wants_scores = mode != NumericMode::kFast};
-    HADAL_ASSIGN(ForwardPass pass, ForwardPass::create(device, description, model.weights.weights(), forward));
-    HADAL_ASSIGN(SequenceState state, SequenceState::create(std::make_shared<const StateLayout>(std::move(layout))));
+    HADAL_ASSIGN(ForwardPass pass, ForwardPass::create(device, description, weights, forward));
+    HADAL_ASSIGN(SequenceState state,
+                 SequenceState::create(device, std::make_shared<const StateLayout>(std::move(layout))));
     HADAL_TRY(feed(pass, state, comparison, forward.tokens_max));
 
     const bool safe_margins = about_number(about, prompt, "min_route_gap", INFINITY) >= kRouteMargin &&
@@ -418,10 +422,15 @@ Error nothing_to_compare(const Goldens& goldens, std::string want, std::string_v
 Result<CompareReport> compare_with_goldens(const std::shared_ptr<const LoadedModel>& model, const Goldens& goldens,
                                            const json::Value& about, const CompareOptions& options,
                                            const std::function<void(int64_t, int64_t)>& progress) {
-  CpuDevice device({.n_threads = options.engine.n_threads,
-                    .pin = options.engine.pin,
-                    .level = options.engine.cpu_level.value_or(detected_cpu_level())});
-  const Run run{device, *model, options, goldens, about};
+  const CpuDevice::Options cpu_options{.n_threads = options.engine.n_threads,
+                                       .pin = options.engine.pin,
+                                       .level = options.engine.cpu_level.value_or(detected_cpu_level())};
+  if (options.engine.device.kind == Device::Kind::kCuda) {
+    HADAL_TRY(check_gpu_support(model->description, model->weights.weights(), options.mode));
+  }
+  HADAL_ASSIGN(const std::unique_ptr<Device> device, open_device(options.engine.device, cpu_options));
+  HADAL_ASSIGN(const DeviceWeights weights, DeviceWeights::create(*device, model->weights.weights(), true));
+  const Run run{*device, weights.weights(), *model, options, goldens, about};
   for (const std::string& name : options.prompts) {
     if (goldens.sets().count(name) == 0) return nothing_to_compare(goldens, "sets with P.ids", name);
   }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/format.h"
+#include "device/cuda/cuda_ceilings.h"
 
 namespace hadal {
 namespace {
@@ -100,6 +101,24 @@ json::Value limit_value(uint64_t limit) {
 
 }  // namespace
 
+void examine_gpus(Examination& e) {
+  while (true) {
+    Result<std::unique_ptr<CudaDevice>> opened =
+        CudaDevice::open({.library = "", .index = static_cast<int>(e.gpus.size())});
+    if (!opened.ok()) {
+      if (e.gpus.empty()) e.no_gpu = opened.error().what;
+      return;
+    }
+    CudaDevice& gpu = **opened;
+    GpuFacts facts{.name = gpu.properties().name,
+                   .compute_capability = gpu.properties().compute_capability,
+                   .memory_bytes = static_cast<uint64_t>(gpu.properties().memory_bytes)};
+    if (const auto left = gpu.memory_left(); left.ok()) facts.available_bytes = static_cast<uint64_t>(left->free_bytes);
+    if (const auto speed = measure_read_bandwidth(gpu); speed.ok()) facts.read_bytes_per_s = *speed;
+    e.gpus.push_back(std::move(facts));
+  }
+}
+
 std::vector<Finding> findings(const Examination& e) {
   Findings found;
   look_at_memory(e, found);
@@ -137,7 +156,12 @@ std::string examination_text(const Examination& e) {
          fmt::format("{:.2f} GB/s{} ({} of {})", e.disk->bytes_per_s() / kGiga,
                      e.disk->is_direct ? "" : ", perhaps from the cache", format_bytes(e.disk->bytes), e.disk->file));
   }
-  line("GPUs", "none used by this build");
+  for (const GpuFacts& gpu : e.gpus) {
+    line("GPU", fmt::format("{}, compute capability {}.{}, {}, {} free, {:.0f} GB/s read", gpu.name,
+                            gpu.compute_capability / 10, gpu.compute_capability % 10, format_bytes(gpu.memory_bytes),
+                            format_bytes(gpu.available_bytes), gpu.read_bytes_per_s / kGiga));
+  }
+  if (e.gpus.empty()) line("GPU", e.no_gpu.empty() ? "none" : fmt::format("none: {}", e.no_gpu));
   const std::vector<Finding> found = findings(e);
   text += found.empty() ? "\nNothing to mend.\n" : "\n";
   for (const Finding& finding : found) text += fmt::format("slow: {}\nmend: {}\n", finding.slow, finding.mend);
@@ -174,7 +198,17 @@ json::Value examination_to_json(const Examination& e) {
     disk.set("is_direct", json::Value::boolean(e.disk->is_direct));
     value.set("disk", std::move(disk));
   }
-  value.set("gpus", json::Value::array());
+  json::Value gpus = json::Value::array();
+  for (const GpuFacts& gpu : e.gpus) {
+    json::Value g = json::Value::object();
+    g.set("name", json::Value::string(gpu.name));
+    g.set("compute_capability", json::Value::number(int64_t{gpu.compute_capability}));
+    g.set("memory_bytes", number(gpu.memory_bytes));
+    g.set("available_bytes", number(gpu.available_bytes));
+    g.set("read_gbps", json::Value::number(gpu.read_bytes_per_s / kGiga));
+    gpus.push(std::move(g));
+  }
+  value.set("gpus", std::move(gpus));
   json::Value list = json::Value::array();
   for (const Finding& finding : findings(e)) {
     json::Value f = json::Value::object();

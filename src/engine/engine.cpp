@@ -6,6 +6,8 @@
 
 #include "base/check.h"
 #include "device/cpu/host_memory.h"
+#include "model/device_weights.h"
+#include "plan/gpu_support.h"
 #include "plan/step_cost.h"
 
 namespace hadal {
@@ -70,7 +72,27 @@ ForwardOptions forward_options(const EngineOptions& options) {
           .wants_scores = options.wants_scores};
 }
 
-Plan plan_of(const LoadedModel& model, const EngineOptions& options, const StateLayout& layout) {
+CpuDevice::Options cpu_options(const EngineOptions& options) {
+  return {
+      .n_threads = options.n_threads, .pin = options.pin, .level = options.cpu_level.value_or(detected_cpu_level())};
+}
+
+// A GPU is opened before the plan, which counts with what is free there; a CPU after it, or the plan would count its
+// threads twice.
+Result<std::unique_ptr<Device>> open_gpu(const LoadedModel& model, const EngineOptions& options) {
+  if (options.device.kind == Device::Kind::kCpu) return std::unique_ptr<Device>();
+  HADAL_TRY(check_gpu_support(model.description, model.weights.weights(), options.mode));
+  return open_device(options.device, cpu_options(options));
+}
+
+Result<Plan> plan_of(const LoadedModel& model, const EngineOptions& options, const StateLayout& layout,
+                     const Device* gpu) {
+  Device::MemoryLeft gpu_memory;
+  if (gpu != nullptr) {
+    HADAL_ASSIGN(gpu_memory, gpu->memory_left());
+  }
+  const Device::Shape shape =
+      gpu != nullptr ? gpu->shape() : Device::Shape{.kind = Device::Kind::kCpu, .n_threads = options.n_threads};
   const WeightBytes weights = weight_bytes(model.weights.weights(), options.mtp);
   const HostMemory host = host_memory();
   const uint64_t tokenizer_bytes = model.tokenizer ? model.tokenizer->memory_bytes() : 0;
@@ -86,7 +108,7 @@ Plan plan_of(const LoadedModel& model, const EngineOptions& options, const State
        .owned_weight_bytes = owned_bytes,
        .tokenizer_bytes = tokenizer_bytes,
        .tokenizer_file_bytes = model.tokenizer_file_bytes,
-       .workspace_bytes = ForwardPass::workspace_bytes(model.description, forward_options(options), options.n_threads),
+       .workspace_bytes = ForwardPass::workspace_bytes(model.description, forward_options(options), shape),
        .state_bytes =
            layout.state_bytes(options.context_tokens, options.context_tokens / options.checkpoint_spacing_tokens +
                                                           static_cast<int64_t>(kRecentCheckpoints)),
@@ -94,7 +116,11 @@ Plan plan_of(const LoadedModel& model, const EngineOptions& options, const State
        .sequences = options.sequences,
        .available_bytes = host.available_bytes,
        .data_limit_bytes = host.data_limit_bytes,
-       .address_limit_bytes = host.address_limit_bytes});
+       .address_limit_bytes = host.address_limit_bytes,
+       .on_gpu = gpu != nullptr,
+       .gpu_weight_bytes =
+           gpu == nullptr ? 0 : static_cast<uint64_t>(DeviceWeights::copy_bytes(model.weights.weights(), options.mtp)),
+       .gpu_available_bytes = static_cast<uint64_t>(gpu_memory.free_bytes)});
 }
 
 // Hands a pass's results on under the ids of the engine.
@@ -125,7 +151,8 @@ struct Engine::Impl {
   std::shared_ptr<const LoadedModel> model;
   EngineOptions options;
   Plan plan;
-  std::unique_ptr<CpuDevice> device;
+  std::unique_ptr<Device> device;
+  DeviceWeights weights;
   std::shared_ptr<const StateLayout> layout;
   std::optional<ForwardPass> pass;
   std::map<SequenceId, Sequence> sequences;
@@ -175,7 +202,8 @@ Result<Plan> Engine::plan(const LoadedModel& model, const EngineOptions& wanted)
   HADAL_ASSIGN(const EngineOptions options, with_defaults(model, wanted));
   HADAL_ASSIGN(const StateLayout layout,
                StateLayout::create(model.description, model.identity, options.mode, *options.state));
-  return plan_of(model, options, layout);
+  HADAL_ASSIGN(const std::unique_ptr<Device> gpu, open_gpu(model, options));
+  return plan_of(model, options, layout, gpu.get());
 }
 
 Result<Engine> Engine::create(std::shared_ptr<const LoadedModel> model, const EngineOptions& wanted) {
@@ -184,13 +212,14 @@ Result<Engine> Engine::create(std::shared_ptr<const LoadedModel> model, const En
   HADAL_ASSIGN(StateLayout layout,
                StateLayout::create(model->description, model->identity, impl->options.mode, *impl->options.state));
   impl->layout = std::make_shared<const StateLayout>(std::move(layout));
-  impl->plan = plan_of(*model, impl->options, *impl->layout);
+  HADAL_ASSIGN(impl->device, open_gpu(*model, impl->options));
+  HADAL_ASSIGN(impl->plan, plan_of(*model, impl->options, *impl->layout, impl->device.get()));
   if (impl->options.check_memory) HADAL_TRY(check_plan(impl->plan));
-  impl->device =
-      std::make_unique<CpuDevice>(CpuDevice::Options{.n_threads = impl->options.n_threads,
-                                                     .pin = impl->options.pin,
-                                                     .level = impl->options.cpu_level.value_or(detected_cpu_level())});
-  HADAL_ASSIGN(ForwardPass pass, ForwardPass::create(*impl->device, model->description, model->weights.weights(),
+  if (impl->device == nullptr) {
+    HADAL_ASSIGN(impl->device, open_device(impl->options.device, cpu_options(impl->options)));
+  }
+  HADAL_ASSIGN(impl->weights, DeviceWeights::create(*impl->device, model->weights.weights(), impl->options.mtp));
+  HADAL_ASSIGN(ForwardPass pass, ForwardPass::create(*impl->device, model->description, impl->weights.weights(),
                                                      forward_options(impl->options)));
   impl->pass = std::move(pass);
   impl->model = std::move(model);
@@ -209,12 +238,12 @@ const Plan& Engine::plan() const {
 const StateLayout& Engine::layout() const {
   return *impl_->layout;
 }
-CpuDevice& Engine::device() {
+Device& Engine::device() {
   return *impl_->device;
 }
 
 Result<SequenceId> Engine::open() {
-  HADAL_ASSIGN(SequenceState state, SequenceState::create(impl_->layout));
+  HADAL_ASSIGN(SequenceState state, SequenceState::create(*impl_->device, impl_->layout));
   return impl_->add(std::move(state));
 }
 
@@ -330,7 +359,7 @@ Result<void> Engine::save(SequenceId id, ByteSink& sink) const {
 }
 
 Result<SequenceId> Engine::restore(std::span<const std::byte> bytes, std::string_view name) {
-  HADAL_ASSIGN(SequenceState state, SequenceState::restore(impl_->layout, bytes, name));
+  HADAL_ASSIGN(SequenceState state, SequenceState::restore(*impl_->device, impl_->layout, bytes, name));
   return impl_->add(std::move(state));
 }
 

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "device/device.h"
+#include "device/open_device.h"
 #include "engine/loaded_model.h"
 #include "forward/forward_pass.h"
 #include "plan/plan.h"
@@ -25,6 +25,7 @@ namespace hadal {
 
 struct EngineOptions {
   NumericMode mode = NumericMode::kFast;
+  DeviceChoice device = {};
   int n_threads = 0;  // 0: one per processor
   bool pin = false;
   std::optional<CpuLevel> cpu_level = std::nullopt;  // lower than detected, to force other kernels
@@ -56,7 +57,8 @@ class EngineObserver {
 
 class Engine {
  public:
-  // Plans, refuses what does not fit, allocates. Nothing of the model's weights is read. OutOfMemory, Limit, Invalid.
+  // Plans, refuses what does not fit, allocates. Nothing of the model's weights is read, unless a GPU needs its copy.
+  // OutOfMemory, Limit, Invalid; with a GPU also Unsupported (what it cannot compute yet) and errors of opening it.
   static Result<Engine> create(std::shared_ptr<const LoadedModel> model, const EngineOptions& options);
   // The same plan without allocating anything.
   static Result<Plan> plan(const LoadedModel& model, const EngineOptions& options);
@@ -69,7 +71,7 @@ class Engine {
   const EngineOptions& options() const;  // with defaults filled in
   const Plan& plan() const;
   const StateLayout& layout() const;
-  CpuDevice& device();
+  Device& device();
 
   Result<SequenceId> open();
   void close(SequenceId id);

@@ -3,27 +3,26 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
-#include "base/check.h"
 #include "forward/forward_impl.h"
 #include "ops/rope/rope.h"
 #include "ops/sparse_attention/sparse_attention.h"
+#include "ops/window_rows/window_rows.h"
 
 namespace hadal {
 
-void ForwardPass::Impl::attention(size_t layer, const LayerDescription& layer_description,
-                                  const LayerWeights& layer_weights, const Rows& rows, const float* in,
-                                  StepObserver& observer) {
+Result<void> ForwardPass::Impl::attention(size_t layer, const LayerDescription& layer_description,
+                                          const LayerWeights& layer_weights, const Rows& rows, const float* in,
+                                          StepObserver& observer) {
   const ModelDescription& d = description;
   const int64_t T = rows.T();
-  const float* cos_sin = cos_sin_of(layer_description.rope);
+  const float* cos_sin = rows.cos_sin[inputs.rope_of(layer_description)];
 
   norm_rows(in, layer_weights.attn_norm, workspace.normed, T, d.hidden);
   Activations x(device, workspace, workspace.normed, T, d.hidden);
   window_keys(layer, layer_description, layer_weights, rows, x);
   const bool is_sparse = has_indexer(layer_description.attention);
-  if (is_sparse) index_weights(layer_weights.indexer, T, x);
+  if (is_sparse) apply(layer_weights.indexer.weights_proj, x, workspace.index_w, d.index_n_heads);
   apply(layer_weights.wq_a, x, workspace.q_latent, d.q_lora_rank);
 
   // Queries from the latent; per head normed without a gain.
@@ -41,7 +40,7 @@ void ForwardPass::Impl::attention(size_t layer, const LayerDescription& layer_de
                      .inverse = false});
   if (is_sparse) index_queries(layer_weights.indexer, layer_description, rows, latent);
 
-  for (const RowSpan& span : rows.spans) attend(layer, layer_description, layer_weights, span, observer);
+  for (const RowSpan& span : rows.spans) HADAL_TRY(attend(layer, layer_description, layer_weights, span, observer));
 
   ops::rope(device, {.x = workspace.attention_out,
                      .T = T,
@@ -60,6 +59,7 @@ void ForwardPass::Impl::attention(size_t layer, const LayerDescription& layer_de
               {.x = out.rounded(rounding), .w = layer_weights.wo_a, .y = workspace.grouped_out, .y_stride = grouped});
   Activations low_rank(device, workspace, workspace.grouped_out, T, grouped);
   apply(layer_weights.wo_b, low_rank, workspace.sublayer_out, d.hidden);
+  return {};
 }
 
 // Keys and values of new tokens into workspace.kv, the entries that they complete into the state. x [T, C] is the
@@ -77,7 +77,7 @@ void ForwardPass::Impl::window_keys(size_t layer, const LayerDescription& layer_
                      .D = d.head_dim,
                      .t_stride = d.head_dim,
                      .rope_dim = d.rope_head_dim,
-                     .cos_sin = cos_sin_of(layer_description.rope),
+                     .cos_sin = rows.cos_sin[inputs.rope_of(layer_description)],
                      .inverse = false});
   const StateOptions& state_options = rows.spans.front().state->layout().options;
   ops::round_rows(device, {.x = workspace.kv,
@@ -89,63 +89,43 @@ void ForwardPass::Impl::window_keys(size_t layer, const LayerDescription& layer_
 
   // Compressors, in the release's order: the index first. Entries that the new tokens complete are visible to them.
   const bool is_sparse = has_indexer(layer_description.attention);
-  if (is_sparse) compress(layer_weights.indexer.compressor, layer_description.rope, layer, true, rows, x);
-  if (layer_description.compress_ratio > 0) {
-    compress(layer_weights.compressor, layer_description.rope, layer, false, rows, x);
-  }
+  if (is_sparse) compress(layer_weights.indexer.compressor, layer_description, layer, true, rows, x);
+  if (layer_description.compress_ratio > 0)
+    compress(layer_weights.compressor, layer_description, layer, false, rows, x);
 }
 
-// What window_keys left in workspace.kv, for rows that nobody asks: straight into the ring.
-void ForwardPass::Impl::store_keys(size_t layer, const Rows& rows) {
+// What window_keys left in workspace.kv, into the ring; and into `out`, unless it is null, with the past before it.
+void ForwardPass::Impl::store_keys(size_t layer, const RowSpan& span, std::byte* out) {
   const ModelDescription& d = description;
-  const ops::EncodeRow encode_row = ops::encode_row_for(as_cpu(device).level());
-  for (const RowSpan& span : rows.spans) {
-    for (int64_t t = std::max<int64_t>(0, span.T - d.window); t < span.T; ++t) {
-      encode_row(span.state->layout().options.kv_format, workspace.kv + (span.row0 + t) * d.head_dim, d.head_dim,
-                 d.rope_head_dim, span.state->window_slot(layer, span.position0 + t));
-    }
-  }
+  const StateLayout& layout = span.state->layout();
+  ops::window_rows(device, {.kv = workspace.kv + span.row0 * d.head_dim,
+                            .ring = span.state->window_ring(layer),
+                            .rows = out,
+                            .T = span.T,
+                            .position0 = span.position0,
+                            .window = d.window,
+                            .D = d.head_dim,
+                            .rope_dim = d.rope_head_dim,
+                            .format = layout.options.kv_format,
+                            .row_bytes = layout.kv_row_bytes});
 }
 
 // The attention of one sequence's rows over its window and its entries.
-void ForwardPass::Impl::attend(size_t layer, const LayerDescription& layer_description,
-                               const LayerWeights& layer_weights, const RowSpan& span, StepObserver& observer) {
+Result<void> ForwardPass::Impl::attend(size_t layer, const LayerDescription& layer_description,
+                                       const LayerWeights& layer_weights, const RowSpan& span, StepObserver& observer) {
   const ModelDescription& d = description;
   const StateLayout& layout = span.state->layout();
-  const int64_t row0 = span.row0;
-
-  // The window as one run of rows: what the ring holds of the past, then the new tokens.
-  const int64_t first = std::max<int64_t>(0, span.position0 - (d.window - 1));
-  std::byte* rows = workspace.window_rows;
-  for (int64_t p = first; p < span.position0; ++p) {
-    std::memcpy(rows + (p - first) * layout.kv_row_bytes, span.state->window_slot(layer, p),
-                static_cast<size_t>(layout.kv_row_bytes));
-  }
-  const ops::EncodeRow encode_row = ops::encode_row_for(as_cpu(device).level());
-  as_cpu(device).pool().for_slices(span.T, 16, [&](int64_t begin, int64_t end) {
-    for (int64_t t = begin; t < end; ++t) {
-      encode_row(layout.options.kv_format, workspace.kv + (row0 + t) * d.head_dim, d.head_dim, d.rope_head_dim,
-                 rows + (span.position0 + t - first) * layout.kv_row_bytes);
-    }
-  });
-  store_window(layer, span, first);
-
-  const int64_t ratio = layer_description.compress_ratio;
-  for (int64_t t = 0; t < span.T; ++t) {
-    const int64_t position = span.position0 + t;
-    const int64_t oldest = std::max<int64_t>(0, position - (d.window - 1));
-    workspace.window_begin[t] = oldest - first;
-    workspace.window_n[t] = position - oldest + 1;
-    workspace.visible[t] = ratio > 0 ? (position + 1) / ratio : 0;
-    workspace.n_chosen[t] = workspace.visible[t];
-  }
-
+  const SpanGroups& groups = span.groups[inputs.kind_of(layer_description)];
+  const bool has_entries = layer_description.compress_ratio > 0;
   const bool is_sparse = has_indexer(layer_description.attention);
-  if (is_sparse) choose_entries(layer, span, observer);
+
+  store_keys(layer, span, workspace.window_rows);
+  if (is_sparse) HADAL_TRY(choose_entries(layer, span, groups, observer));
+  const int64_t entries_max = is_sparse ? std::min(d.index_topk, groups.visible_max) : groups.visible_max;
 
   const int64_t width = d.n_heads * d.head_dim;
-  ops::sparse_attention(device, {.q = workspace.q + row0 * width,
-                                 .out = workspace.attention_out + row0 * width,
+  ops::sparse_attention(device, {.q = workspace.q + span.row0 * width,
+                                 .out = workspace.attention_out + span.row0 * width,
                                  .sink = layer_weights.attn_sink.data(),
                                  .T = span.T,
                                  .H = d.n_heads,
@@ -153,27 +133,18 @@ void ForwardPass::Impl::attend(size_t layer, const LayerDescription& layer_descr
                                  .value_dim = d.head_dim,
                                  .rope_dim = d.rope_head_dim,
                                  .scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(d.head_dim))),
-                                 .window = rows,
+                                 .window = workspace.window_rows,
                                  .window_row_bytes = layout.kv_row_bytes,
                                  .format = layout.options.kv_format,
-                                 .window_begin = workspace.window_begin,
-                                 .window_n = workspace.window_n,
-                                 .entries = ratio > 0 ? span.state->entries(layer) : ops::PagedRows(),
+                                 .window_begin = span.window_begin,
+                                 .window_n = span.window_n,
+                                 .entries = has_entries ? span.state->entries(layer, span.pages) : ops::PagedRows(),
                                  .chosen = is_sparse ? workspace.chosen : nullptr,
                                  .chosen_stride = d.index_topk,
-                                 .n_chosen = ratio > 0 ? workspace.n_chosen : nullptr,
+                                 .n_chosen = is_sparse ? workspace.n_chosen : groups.visible,
                                  .scratch = workspace.attention_scratch,
-                                 .rows_max = workspace.attention_rows_max});
-}
-
-void ForwardPass::Impl::store_window(size_t layer, const RowSpan& span, int64_t first_row_position) {
-  const StateLayout& layout = span.state->layout();
-  const int64_t end = span.position0 + span.T;
-  for (int64_t p = std::max(span.position0, end - description.window); p < end; ++p) {
-    std::memcpy(span.state->window_slot(layer, p),
-                workspace.window_rows + (p - first_row_position) * layout.kv_row_bytes,
-                static_cast<size_t>(layout.kv_row_bytes));
-  }
+                                 .rows_max = d.window + entries_max});
+  return {};
 }
 
 }  // namespace hadal

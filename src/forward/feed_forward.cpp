@@ -2,8 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cmath>
+#include <cstring>
 
 #include "forward/forward_impl.h"
 #include "ops/moe/moe.h"
@@ -24,22 +23,6 @@ ops::RouterScore router_score(ScoreFunc score_func) {
   return ops::RouterScore::kSqrtSoftplus;
 }
 
-// Every channel takes part in the router's logits, so a NaN or infinity anywhere in a token's activations shows here.
-Result<void> check_finite(const float* logits, int64_t T, int64_t E, size_t layer, const Rows& rows) {
-  for (int64_t t = 0; t < T; ++t) {
-    for (int64_t e = 0; e < E; ++e) {
-      if (std::isfinite(logits[t * E + e])) continue;
-      return Error{.code = ErrorCode::kCorrupt,
-                   .what = "activations are not finite numbers",
-                   .in = fmt::format("layer {}, position {}", layer, rows.positions[static_cast<size_t>(t)]),
-                   .want = "finite router logits",
-                   .found = fmt::format("{} for expert {}", logits[t * E + e], e),
-                   .hint = "the weights may be damaged: `hadal inspect --verify MODEL` reads them all"};
-    }
-  }
-  return {};
-}
-
 }  // namespace
 
 Result<void> ForwardPass::Impl::feed_forward(size_t layer, const LayerDescription& layer_description,
@@ -50,7 +33,7 @@ Result<void> ForwardPass::Impl::feed_forward(size_t layer, const LayerDescriptio
   norm_rows(in, layer_weights.ffn_norm, workspace.normed, T, d.hidden);
   Activations x(device, workspace, workspace.normed, T, d.hidden);
   if (layer_description.ffn == FfnKind::kDense) {
-    dense_network(layer_weights, T, x);
+    dense_network(layer_weights, rows, x);
     return {};
   }
   HADAL_TRY(route(layer, layer_description, layer_weights, rows, x, observer));
@@ -69,12 +52,11 @@ Result<void> ForwardPass::Impl::route(size_t layer, const LayerDescription& laye
                        .w = layer_weights.gate,
                        .y = workspace.router_logits,
                        .y_stride = d.n_routed_experts});
-  HADAL_TRY(check_finite(workspace.router_logits, T, d.n_routed_experts, layer, rows));
   const bool is_hash = layer_description.router == RouterKind::kHash;
   ops::router(device, {.logits = workspace.router_logits,
                        .bias = is_hash ? nullptr : layer_weights.gate_bias.data(),
                        .tid2eid = is_hash ? layer_weights.tid2eid.data() : nullptr,
-                       .token_ids = rows.ids.data(),
+                       .token_ids = rows.ids_there,
                        .experts = workspace.experts,
                        .weights = workspace.expert_weights,
                        .T = T,
@@ -83,15 +65,52 @@ Result<void> ForwardPass::Impl::route(size_t layer, const LayerDescription& laye
                        .score = router_score(d.score_func),
                        .route_scale = static_cast<float>(d.route_scale),
                        .n_groups = d.n_expert_groups,
-                       .n_limited_groups = d.n_limited_groups});
-  if (observer.wants_layers()) {
-    for (const RowSpan& span : rows.spans) {
-      observer.experts(span.sequence, layer, span.position0, span.T,
-                       workspace.experts + span.row0 * d.n_experts_per_token,
-                       workspace.expert_weights + span.row0 * d.n_experts_per_token);
-    }
+                       .n_limited_groups = d.n_limited_groups,
+                       .not_finite = workspace.not_finite,
+                       .place = (static_cast<int64_t>(layer) * options.tokens_max + rows.begin) * d.n_routed_experts});
+  // Elsewhere the answer comes with the step's results: looking there for it would cost a wait in every layer.
+  if (device.shares_host_memory()) HADAL_TRY(check_finite(rows));
+  if (!observer.wants_layers()) return {};
+  const int64_t K = d.n_experts_per_token;
+  HADAL_ASSIGN(const auto chosen, HostView<int32_t>::of(device, workspace.experts, T * K));
+  HADAL_ASSIGN(const auto chosen_weights, HostView<float>::of(device, workspace.expert_weights, T * K));
+  for (const RowSpan& span : rows.spans) {
+    observer.experts(span.sequence, layer, span.position0, span.T, chosen.data() + span.row0 * K,
+                     chosen_weights.data() + span.row0 * K);
   }
   return {};
+}
+
+// Whether the router's logits were finite in all layers so far. rows: those of the layer where they may not have been.
+Result<void> ForwardPass::Impl::check_finite(const Rows& rows) const {
+  const int64_t place = not_finite_place();
+  if (place == ops::kAllFinite) return {};
+  const int64_t E = description.n_routed_experts;
+  const int64_t t = place / E % options.tokens_max - rows.begin;
+  return Error{
+      .code = ErrorCode::kCorrupt,
+      .what = "activations are not finite numbers",
+      .in = fmt::format("layer {}, position {}", layer_of_place(place), rows.positions[static_cast<size_t>(t)]),
+      .want = "finite router logits",
+      .found = fmt::format("NaN or infinity for expert {}", place % E),
+      .hint = "the weights may be damaged: `hadal inspect --verify MODEL` reads them all"};
+}
+
+Result<void> ForwardPass::Impl::check_finite(const StepRows& step) const {
+  const int64_t place = not_finite_place();
+  if (place == ops::kAllFinite) return {};
+  const bool is_draft = layer_of_place(place) == static_cast<int64_t>(description.layers.size());
+  return check_finite(is_draft ? step.draft : step.all);
+}
+
+int64_t ForwardPass::Impl::not_finite_place() const {
+  int64_t place = 0;
+  std::memcpy(&place, results.on_host(), sizeof place);
+  return place;
+}
+
+int64_t ForwardPass::Impl::layer_of_place(int64_t place) const {
+  return place / description.n_routed_experts / options.tokens_max;
 }
 
 // The chosen experts and the shared one.
@@ -103,7 +122,8 @@ void ForwardPass::Impl::experts(const LayerWeights& layer_weights, int64_t T, Ac
                     .shared_x = x.rounded(shared_rounding),
                     .experts = workspace.experts,
                     .weights = workspace.expert_weights,
-                    .routed = layer_weights.experts,
+                    .routed = layer_weights.networks(),
+                    .routed_on_gpu = layer_weights.networks_on_device,
                     .shared = layer_weights.shared.w1.empty() ? nullptr : &layer_weights.shared,
                     .T = T,
                     .K = d.n_experts_per_token,
@@ -117,18 +137,17 @@ void ForwardPass::Impl::experts(const LayerWeights& layer_weights, int64_t T, Ac
 }
 
 // A mixture of one expert, which every token chooses with weight 1.
-void ForwardPass::Impl::dense_network(const LayerWeights& layer_weights, int64_t T, Activations& x) {
+void ForwardPass::Impl::dense_network(const LayerWeights& layer_weights, const Rows& rows, Activations& x) {
   const ModelDescription& d = description;
-  std::fill_n(workspace.experts, T, 0);
-  std::fill_n(workspace.expert_weights, T, 1.0f);
   const ops::ActivationRounding rounding = rounding_for(layer_weights.dense.w1);
   ops::moe(device, {.x = x.rounded(rounding),
                     .shared_x = {},
-                    .experts = workspace.experts,
-                    .weights = workspace.expert_weights,
-                    .routed = {&layer_weights.dense, 1},
+                    .experts = rows.zeros,
+                    .weights = rows.ones,
+                    .routed = layer_weights.networks(),
+                    .routed_on_gpu = layer_weights.networks_on_device,
                     .shared = nullptr,
-                    .T = T,
+                    .T = rows.T(),
                     .K = 1,
                     .C = d.hidden,
                     .I = d.inter_dim,

@@ -1,10 +1,13 @@
 // The inside of ForwardPass: one method per part of the model, each in the file of its name.
 #pragma once
 
+#include <functional>
 #include <vector>
 
+#include "device/mirror.h"
 #include "forward/forward_pass.h"
 #include "forward/rows.h"
+#include "forward/step_inputs.h"
 #include "forward/workspace.h"
 #include "ops/linear/linear.h"
 
@@ -27,6 +30,24 @@ class Activations {
   ops::PackedRows packed_[5];  // by rounding
 };
 
+// A row whose logits somebody wants, and its streams [n, C] behind the last layer.
+struct WantedLogits {
+  size_t sequence;
+  int64_t position;
+  const float* streams;
+};
+using EmitLogits = std::function<void(const WantedLogits& row, std::span<const float> logits)>;
+
+// What the host gets of a step: the place of the first logit of a router that is no finite number, then logits
+// [kLogitsRows, V].
+inline constexpr int64_t kLogitsOffset = 64;
+inline int64_t results_bytes(const ModelDescription& description) {
+  return kLogitsOffset + kLogitsRows * description.vocab_size * static_cast<int64_t>(sizeof(float));
+}
+
+// draft.cpp: the rows that the tokens of a step complete.
+Rows draft_rows(const Rows& trunk);
+
 struct ForwardPass::Impl {
   Device& device;
   const ModelDescription& description;
@@ -34,14 +55,11 @@ struct ForwardPass::Impl {
   ForwardOptions options;
   Buffer memory;
   Workspace workspace;
-  std::vector<RopeDescription> ropes;          // the distinct ones
-  std::vector<std::vector<float>> rope_freqs;  // [ropes][rope_dim / 2]
+  StepInputs inputs;
+  Mirror results;
 
   // forward_pass.cpp
   Result<void> run(std::span<const SequenceStep> steps, StepObserver& observer);
-  void fill_cos_sin(const Rows& rows);
-  const float* cos_sin_of(const RopeDescription& rope) const;
-  const std::vector<float>& freqs_of(const RopeDescription& rope) const;
   // The rounding of activations in front of a stored matrix in this mode.
   ops::ActivationRounding rounding_for(const Weight& weight) const;
   void apply(const Weight& weight, Activations& x, float* y, int64_t y_stride);
@@ -56,38 +74,36 @@ struct ForwardPass::Impl {
   // residual.cpp: streams -> a sublayer's input [T, C], valid until the next call; workspace.sublayer_out -> streams;
   // streams -> one stream
   const float* enter_sublayer(const MhcWeights& hc, const float* streams, int64_t T);
-  void leave_sublayer(float* streams, int64_t T);
+  void leave_sublayer(float* streams, const Rows& rows);
   void collapse_head(const MhcWeights& hc, const float* streams, int64_t T, float* out);
 
   // attention.cpp, mla.cpp: in [T, C] -> workspace.sublayer_out
-  void attention(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
-                 const Rows& rows, const float* in, StepObserver& observer);
-  void latent_attention(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
-                        const Rows& rows, const float* in, StepObserver& observer);
-  void store_latents(size_t layer, const Rows& rows);
-  void attend_latents(size_t layer, const LayerDescription& layer_description, const RowSpan& span,
-                      StepObserver& observer);
+  Result<void> attention(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
+                         const Rows& rows, const float* in, StepObserver& observer);
+  Result<void> latent_attention(size_t layer, const LayerDescription& layer_description,
+                                const LayerWeights& layer_weights, const Rows& rows, const float* in,
+                                StepObserver& observer);
+  void store_latents(size_t layer, const LayerDescription& layer_description, const Rows& rows);
+  Result<void> attend_latents(size_t layer, const LayerDescription& layer_description, const RowSpan& span,
+                              StepObserver& observer);
   void latent_keys(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
                    const Rows& rows, Activations& x);
   void window_keys(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
                    const Rows& rows, Activations& x);
-  void store_keys(size_t layer, const Rows& rows);
-  void attend(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
-              const RowSpan& span, StepObserver& observer);
-  void store_window(size_t layer, const RowSpan& span, int64_t first_row_position);
+  void store_keys(size_t layer, const RowSpan& span, std::byte* out);
+  Result<void> attend(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
+                      const RowSpan& span, StepObserver& observer);
 
-  // indexer.cpp: head weights and queries of new tokens; keys of positions (kDsa); the entries that a span's tokens
-  // choose
-  void index_weights(const IndexerWeights& indexer, int64_t T, Activations& x);
+  // indexer.cpp: queries of new tokens; keys of positions (kDsa); the entries that a span's tokens choose
   void index_queries(const IndexerWeights& indexer, const LayerDescription& layer_description, const Rows& rows,
                      Activations& latent);
   void store_index_keys(size_t layer, const LayerDescription& layer_description, const IndexerWeights& indexer,
                         const Rows& rows, Activations& x);
-  void choose_entries(size_t layer, const RowSpan& span, StepObserver& observer);
+  Result<void> choose_entries(size_t layer, const RowSpan& span, const SpanGroups& groups, StepObserver& observer);
 
   // compressor.cpp
-  void compress(const CompressorWeights& compressor_weights, const RopeDescription& rope, size_t layer, bool is_index,
-                const Rows& rows, Activations& x);
+  void compress(const CompressorWeights& compressor_weights, const LayerDescription& layer_description, size_t layer,
+                bool is_index, const Rows& rows, Activations& x);
 
   // feed_forward.cpp: in [T, C] -> workspace.sublayer_out
   Result<void> feed_forward(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
@@ -95,15 +111,21 @@ struct ForwardPass::Impl {
   Result<void> route(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
                      const Rows& rows, Activations& x, StepObserver& observer);
   void experts(const LayerWeights& layer_weights, int64_t T, Activations& x);
-  void dense_network(const LayerWeights& layer_weights, int64_t T, Activations& x);
+  void dense_network(const LayerWeights& layer_weights, const Rows& rows, Activations& x);
+  Result<void> check_finite(const Rows& rows) const;
+  Result<void> check_finite(const StepRows& step) const;
+  int64_t not_finite_place() const;
+  int64_t layer_of_place(int64_t place) const;
 
-  // head.cpp
-  void head(const MhcWeights& hc, Vector norm, const std::vector<const float*>& streams, const float** logits_rows,
-            size_t n);
-  void logits_of(const Rows& rows, std::span<const SequenceStep> steps, StepObserver& observer);
+  // head.cpp: the logits of wanted rows, a tile at a time. Waits for the step, also when nothing is wanted, and says
+  // what went wrong in it.
+  Result<void> logits_of(const StepRows& step, const MhcWeights& hc, Vector norm, std::span<const WantedLogits> wanted,
+                         const EmitLogits& emit);
+  void head(const MhcWeights& hc, Vector norm, std::span<const WantedLogits> wanted);
 
   // draft.cpp
-  Result<void> draft(const Rows& rows, std::span<const SequenceStep> steps, StepObserver& observer);
+  Result<void> draft(const StepRows& step, std::span<const SequenceStep> steps, StepObserver& observer);
+  void gather_draft_streams(const Rows& trunk);
 };
 
 }  // namespace hadal

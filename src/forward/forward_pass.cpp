@@ -8,22 +8,10 @@
 #include "forward/forward_impl.h"
 #include "ops/embed/embed.h"
 #include "ops/rms_norm/rms_norm.h"
-#include "ops/rope/rope.h"
+#include "ops/router/router.h"
 
 namespace hadal {
 namespace {
-
-bool same_rope(const RopeDescription& a, const RopeDescription& b) {
-  return a.theta == b.theta && a.original_tokens == b.original_tokens && a.factor == b.factor &&
-         a.beta_fast == b.beta_fast && a.beta_slow == b.beta_slow;
-}
-
-size_t rope_index(const std::vector<RopeDescription>& ropes, const RopeDescription& rope) {
-  for (size_t i = 0; i < ropes.size(); ++i) {
-    if (same_rope(ropes[i], rope)) return i;
-  }
-  return ropes.size();
-}
 
 Rows rows_of(std::span<const SequenceStep> steps) {
   Rows rows;
@@ -77,14 +65,24 @@ Error latent_draft_unsupported(const ModelDescription& description) {
 
 // Rows before it are only remembered in the last layer: what comes behind the keys of a prompt's tokens would make
 // logits that nobody asked for. Rows behind it are computed, wanted or not, so that they stay one piece.
-int64_t first_row_needed(const Rows& rows, std::span<const SequenceStep> steps, const StepObserver& observer) {
-  if (observer.wants_all_rows()) return 0;
+int64_t first_row_needed(const Rows& rows, std::span<const SequenceStep> steps) {
   int64_t first = rows.T();
   for (const RowSpan& span : rows.spans) {
     const std::span<const int64_t> wanted = steps[span.sequence].logits_at;
     if (!wanted.empty()) first = std::min(first, span.row0 + wanted.front() - span.position0);
   }
   return first;
+}
+
+StepRows step_rows(std::span<const SequenceStep> steps, bool has_draft, bool needs_all) {
+  StepRows step{.all = rows_of(steps), .remembered = {}, .computed = {}, .draft = {}};
+  const int64_t begin = has_draft || needs_all ? 0 : first_row_needed(step.all, steps);
+  if (begin > 0) {
+    step.remembered = step.all.between(0, begin);
+    step.computed = step.all.between(begin, step.all.T());
+  }
+  if (has_draft) step.draft = draft_rows(step.all);
+  return step;
 }
 
 }  // namespace
@@ -126,55 +124,29 @@ const ForwardOptions& ForwardPass::options() const {
 }
 
 uint64_t ForwardPass::workspace_bytes(const ModelDescription& description, const ForwardOptions& options,
-                                      int n_threads) {
+                                      const Device::Shape& device) {
   Workspace ignored;
-  return lay_out_workspace(description, options, n_threads, nullptr, ignored);
+  return lay_out_workspace(description, options, device, nullptr, ignored) +
+         static_cast<uint64_t>(results_bytes(description));
 }
 
 Result<ForwardPass> ForwardPass::create(Device& device, const ModelDescription& description,
                                         const ModelWeights& weights, const ForwardOptions& options) {
   HADAL_CHECK(!options.mtp || !weights.mtp.empty(), "a draft layer without weights");
   if (options.mtp && is_mla(description.mtp_layers.front().attention)) return latent_draft_unsupported(description);
-  const int n_threads = as_cpu(device).pool().size();
-  HADAL_ASSIGN(Buffer memory, Buffer::allocate(workspace_bytes(description, options, n_threads)));
-  auto impl =
-      std::make_unique<Impl>(Impl{device, description, weights, options, std::move(memory), Workspace(), {}, {}});
-  lay_out_workspace(description, options, n_threads, impl->memory.data(), impl->workspace);
-  for (const auto* layers : {&description.layers, &description.mtp_layers}) {
-    for (const LayerDescription& layer : *layers) {
-      if (rope_index(impl->ropes, layer.rope) < impl->ropes.size()) continue;
-      impl->ropes.push_back(layer.rope);
-      impl->rope_freqs.push_back(ops::rope_frequencies({.theta = layer.rope.theta,
-                                                        .rope_dim = description.rope_head_dim,
-                                                        .factor = layer.rope.factor,
-                                                        .original_tokens = layer.rope.original_tokens,
-                                                        .beta_fast = layer.rope.beta_fast,
-                                                        .beta_slow = layer.rope.beta_slow}));
-    }
-  }
-  return ForwardPass(std::move(impl));
+  Workspace workspace;
+  const uint64_t bytes = lay_out_workspace(description, options, device.shape(), nullptr, workspace);
+  HADAL_ASSIGN(Buffer memory, device.allocate(static_cast<int64_t>(bytes)));
+  HADAL_ASSIGN(Mirror results, Mirror::allocate(device, results_bytes(description)));
+  lay_out_workspace(description, options, device.shape(), memory.data(), workspace);
+  workspace.not_finite = reinterpret_cast<int64_t*>(results.on_device());
+  workspace.logits = reinterpret_cast<float*>(results.on_device() + kLogitsOffset);
+  return ForwardPass(std::make_unique<Impl>(Impl{device, description, weights, options, std::move(memory), workspace,
+                                                 StepInputs(device, description), std::move(results)}));
 }
 
 Result<void> ForwardPass::run(std::span<const SequenceStep> steps, StepObserver& observer) {
   return impl_->run(steps, observer);
-}
-
-const std::vector<float>& ForwardPass::Impl::freqs_of(const RopeDescription& rope) const {
-  return rope_freqs[rope_index(ropes, rope)];
-}
-
-const float* ForwardPass::Impl::cos_sin_of(const RopeDescription& rope) const {
-  const auto index = static_cast<int64_t>(rope_index(ropes, rope));
-  return workspace.cos_sin + index * options.tokens_max * description.rope_head_dim;
-}
-
-void ForwardPass::Impl::fill_cos_sin(const Rows& rows) {
-  for (size_t r = 0; r < ropes.size(); ++r) {
-    float* out = workspace.cos_sin + static_cast<int64_t>(r) * options.tokens_max * description.rope_head_dim;
-    for (int64_t t = 0; t < rows.T(); ++t) {
-      ops::rope_cos_sin(rope_freqs[r], rows.positions[static_cast<size_t>(t)], out + t * description.rope_head_dim);
-    }
-  }
 }
 
 ops::ActivationRounding ForwardPass::Impl::rounding_for(const Weight& weight) const {
@@ -187,7 +159,7 @@ ops::ActivationRounding ForwardPass::Impl::rounding_for(const Weight& weight) co
       return description.activation_scale == ActivationScale::kFloat ? ops::ActivationRounding::kE4m3FloatScale
                                                                      : ops::ActivationRounding::kE4m3;
     case NumericMode::kFast:
-      if (weight.dtype == DType::kF4E2M1) return ops::ActivationRounding::kInt8;
+      if (weight.dtype == DType::kF4E2M1 && ops::has_int8_rows(device.shape())) return ops::ActivationRounding::kInt8;
       return weight.dtype == DType::kF32 ? ops::ActivationRounding::kNone : ops::ActivationRounding::kBf16;
   }
   return ops::ActivationRounding::kNone;
@@ -213,14 +185,14 @@ Result<void> ForwardPass::Impl::block(size_t layer, const LayerDescription& laye
                                       StepObserver& observer) {
   const float* in = enter_sublayer(layer_weights.attn_hc, streams, rows.T());
   if (is_mla(layer_description.attention)) {
-    latent_attention(layer, layer_description, layer_weights, rows, in, observer);
+    HADAL_TRY(latent_attention(layer, layer_description, layer_weights, rows, in, observer));
   } else {
-    attention(layer, layer_description, layer_weights, rows, in, observer);
+    HADAL_TRY(attention(layer, layer_description, layer_weights, rows, in, observer));
   }
-  leave_sublayer(streams, rows.T());
+  leave_sublayer(streams, rows);
   in = enter_sublayer(layer_weights.ffn_hc, streams, rows.T());
   HADAL_TRY(feed_forward(layer, layer_description, layer_weights, rows, in, observer));
-  leave_sublayer(streams, rows.T());
+  leave_sublayer(streams, rows);
   return {};
 }
 
@@ -234,43 +206,50 @@ void ForwardPass::Impl::remember(size_t layer, const LayerDescription& layer_des
     latent_keys(layer, layer_description, layer_weights, rows, x);
   } else {
     window_keys(layer, layer_description, layer_weights, rows, x);
-    store_keys(layer, rows);
+    for (const RowSpan& span : rows.spans) store_keys(layer, span, nullptr);
   }
 }
 
 Result<void> ForwardPass::Impl::run(std::span<const SequenceStep> steps, StepObserver& observer) {
   HADAL_TRY(check_steps(steps, options, description.vocab_size));
-  const Rows rows = rows_of(steps);
-  if (rows.T() == 0) return {};
-  for (const SequenceStep& step : steps) HADAL_TRY(step.state->begin_append(step.ids));
-  fill_cos_sin(rows);
+  StepRows step = step_rows(steps, options.mtp, observer.wants_all_rows());
+  if (step.all.T() == 0) return {};
+  for (const SequenceStep& sequence : steps) HADAL_TRY(sequence.state->begin_append(sequence.ids));
+  HADAL_TRY(inputs.lay_out(step));
+  device.fill(workspace.not_finite, ops::kAllFiniteByte, sizeof *workspace.not_finite);
 
   float* streams = workspace.streams;
-  ops::embed(device,
-             {.table = weights.embed, .ids = rows.ids.data(), .x = streams, .T = rows.T(), .n = description.hc_mult});
-  const int64_t stream_floats = description.hc_mult * description.hidden;
+  const int64_t n = description.hc_mult;
+  ops::embed(device, {.table = weights.embed, .ids = step.all.ids_there, .x = streams, .T = step.all.T(), .n = n});
+  const int64_t stream_floats = n * description.hidden;
   for (size_t l = 0; l < description.layers.size(); ++l) {
+    const LayerDescription& layer = description.layers[l];
     const bool is_last = l + 1 == description.layers.size();
-    const int64_t begin = is_last && !options.mtp ? first_row_needed(rows, steps, observer) : 0;
-    Rows needed = rows;
-    if (begin > 0) {
-      const Rows unneeded = rows.between(0, begin);
-      fill_cos_sin(unneeded);
-      remember(l, description.layers[l], weights.layers[l], unneeded, streams);
-      needed = rows.between(begin, rows.T());
-      fill_cos_sin(needed);
-    }
-    if (needed.T() == 0) break;
-    float* needed_streams = streams + begin * stream_floats;
-    HADAL_TRY(block(l, description.layers[l], weights.layers[l], needed, needed_streams, observer));
+    const bool is_cut = is_last && step.remembered.T() > 0;
+    if (is_cut) remember(l, layer, weights.layers[l], step.remembered, streams);
+    const Rows& rows = is_cut ? step.computed : step.all;
+    if (rows.T() == 0) break;
+    float* row_streams = streams + rows.begin * stream_floats;
+    HADAL_TRY(block(l, layer, weights.layers[l], rows, row_streams, observer));
     if (!observer.wants_layers()) continue;
-    for (const RowSpan& span : needed.spans) {
-      observer.streams(span.sequence, l, span.position0, span.T, needed_streams + span.row0 * stream_floats);
+    HADAL_ASSIGN(const auto view, HostView<float>::of(device, row_streams, rows.T() * stream_floats));
+    for (const RowSpan& span : rows.spans) {
+      observer.streams(span.sequence, l, span.position0, span.T, view.data() + span.row0 * stream_floats);
     }
   }
-  logits_of(rows, steps, observer);
-  if (options.mtp) HADAL_TRY(draft(rows, steps, observer));
-  for (const SequenceStep& step : steps) step.state->commit_append(static_cast<int64_t>(step.ids.size()));
+
+  std::vector<WantedLogits> wanted;
+  for (const RowSpan& span : step.all.spans) {
+    for (const int64_t position : steps[span.sequence].logits_at) {
+      wanted.push_back({span.sequence, position, streams + (span.row0 + position - span.position0) * stream_floats});
+    }
+  }
+  const auto emit = [&](const WantedLogits& row, std::span<const float> logits) {
+    observer.logits(row.sequence, row.position, logits);
+  };
+  HADAL_TRY(logits_of(step, weights.head_hc, weights.norm, wanted, emit));
+  if (options.mtp) HADAL_TRY(draft(step, steps, observer));
+  for (const SequenceStep& sequence : steps) sequence.state->commit_append(static_cast<int64_t>(sequence.ids.size()));
   return {};
 }
 

@@ -60,11 +60,13 @@ struct ForwardOptions {
 
 class ForwardPass {
  public:
-  // Allocates the workspace; nothing is allocated later. description and weights must outlive the pass. OutOfMemory;
-  // Unsupported for a draft layer of latent attention.
+  // Allocates the workspace; later only the small numbers of a step may grow. Weights are where the device reads them
+  // (model/device_weights.h). Device, description and weights must outlive the pass, and states lie on the same device.
+  // OutOfMemory; Unsupported for a draft layer of latent attention.
   static Result<ForwardPass> create(Device& device, const ModelDescription& description, const ModelWeights& weights,
                                     const ForwardOptions& options);
-  static uint64_t workspace_bytes(const ModelDescription& description, const ForwardOptions& options, int n_threads);
+  static uint64_t workspace_bytes(const ModelDescription& description, const ForwardOptions& options,
+                                  const Device::Shape& device);
 
   ForwardPass(ForwardPass&&) noexcept;
   ForwardPass& operator=(ForwardPass&&) noexcept;

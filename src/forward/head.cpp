@@ -1,55 +1,43 @@
 // From streams to logits: collapse, norm, output matrix; a tile of rows at a time.
 
 #include <algorithm>
-#include <cstring>
 
 #include "forward/forward_impl.h"
 
 namespace hadal {
 
-// Logits of n <= kLogitsRows rows; streams[i] is [n_streams, C], logits_rows[i] is set to [V] in the workspace.
-void ForwardPass::Impl::head(const MhcWeights& hc, Vector norm, const std::vector<const float*>& streams,
-                             const float** logits_rows, size_t n) {
+// Logits of n <= kLogitsRows rows into workspace.logits.
+void ForwardPass::Impl::head(const MhcWeights& hc, Vector norm, std::span<const WantedLogits> wanted) {
   const int64_t C = description.hidden;
   const int64_t stream_floats = description.hc_mult * C;
-  const auto rows = static_cast<int64_t>(n);
-  for (size_t i = 0; i < n; ++i) {
-    std::memcpy(workspace.head_in + static_cast<int64_t>(i) * stream_floats, streams[i],
-                static_cast<size_t>(stream_floats) * sizeof(float));
+  const auto n = static_cast<int64_t>(wanted.size());
+  for (int64_t i = 0; i < n; ++i) {
+    device.copy(workspace.head_in + i * stream_floats, wanted[static_cast<size_t>(i)].streams,
+                stream_floats * static_cast<int64_t>(sizeof(float)));
   }
   float* collapsed = workspace.head_in + kLogitsRows * stream_floats;
-  collapse_head(hc, workspace.head_in, rows, collapsed);
-  norm_rows(collapsed, norm, workspace.head_normed, rows, C);
-  Activations x(device, workspace, workspace.head_normed, rows, C);
+  collapse_head(hc, workspace.head_in, n, collapsed);
+  norm_rows(collapsed, norm, workspace.head_normed, n, C);
+  Activations x(device, workspace, workspace.head_normed, n, C);
   apply(weights.head, x, workspace.logits, description.vocab_size);
-  for (size_t i = 0; i < n; ++i) logits_rows[i] = workspace.logits + static_cast<int64_t>(i) * description.vocab_size;
 }
 
-void ForwardPass::Impl::logits_of(const Rows& rows, std::span<const SequenceStep> steps, StepObserver& observer) {
-  struct Wanted {
-    size_t sequence;
-    int64_t position;
-    const float* streams;
-  };
-  std::vector<Wanted> wanted;
-  const int64_t stream_floats = description.hc_mult * description.hidden;
-  for (const RowSpan& span : rows.spans) {
-    for (const int64_t position : steps[span.sequence].logits_at) {
-      wanted.push_back(
-          {span.sequence, position, workspace.streams + (span.row0 + position - span.position0) * stream_floats});
+Result<void> ForwardPass::Impl::logits_of(const StepRows& step, const MhcWeights& hc, Vector norm,
+                                          std::span<const WantedLogits> wanted, const EmitLogits& emit) {
+  const int64_t V = description.vocab_size;
+  do {
+    const auto tile = wanted.first(std::min<size_t>(kLogitsRows, wanted.size()));
+    wanted = wanted.subspan(tile.size());
+    if (!tile.empty()) head(hc, norm, tile);
+    results.download(kLogitsOffset + static_cast<int64_t>(tile.size()) * V * static_cast<int64_t>(sizeof(float)));
+    HADAL_TRY(device.synchronize());
+    HADAL_TRY(check_finite(step));
+    const auto* logits = reinterpret_cast<const float*>(results.on_host() + kLogitsOffset);
+    for (size_t i = 0; i < tile.size(); ++i) {
+      emit(tile[i], {logits + static_cast<int64_t>(i) * V, static_cast<size_t>(V)});
     }
-  }
-  for (size_t begin = 0; begin < wanted.size(); begin += kLogitsRows) {
-    const size_t n = std::min<size_t>(kLogitsRows, wanted.size() - begin);
-    std::vector<const float*> streams;
-    for (size_t i = 0; i < n; ++i) streams.push_back(wanted[begin + i].streams);
-    const float* logits_rows[kLogitsRows];
-    head(weights.head_hc, weights.norm, streams, logits_rows, n);
-    for (size_t i = 0; i < n; ++i) {
-      observer.logits(wanted[begin + i].sequence, wanted[begin + i].position,
-                      {logits_rows[i], static_cast<size_t>(description.vocab_size)});
-    }
-  }
+  } while (!wanted.empty());
+  return {};
 }
 
 }  // namespace hadal

@@ -25,14 +25,6 @@ ops::RopeLayout rope_layout(AttentionKind kind) {
 
 }  // namespace
 
-// x [T, C] is the attention's normed input.
-void ForwardPass::Impl::index_weights(const IndexerWeights& indexer, int64_t T, Activations& x) {
-  const ModelDescription& d = description;
-  apply(indexer.weights_proj, x, workspace.index_w, d.index_n_heads);
-  const auto scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(d.index_head_dim * d.index_n_heads)));
-  for (int64_t i = 0; i < T * d.index_n_heads; ++i) workspace.index_w[i] *= scale;
-}
-
 // latent [T, q_lora_rank] is the normed query latent.
 void ForwardPass::Impl::index_queries(const IndexerWeights& indexer, const LayerDescription& layer_description,
                                       const Rows& rows, Activations& latent) {
@@ -46,7 +38,7 @@ void ForwardPass::Impl::index_queries(const IndexerWeights& indexer, const Layer
                      .D = d.index_head_dim,
                      .t_stride = width,
                      .rope_dim = d.rope_head_dim,
-                     .cos_sin = cos_sin_of(layer_description.rope),
+                     .cos_sin = rows.cos_sin[inputs.rope_of(layer_description)],
                      .inverse = false,
                      .layout = rope_layout(layer_description.attention)});
   ops::round_rows(device, {.x = workspace.index_q,
@@ -75,7 +67,7 @@ void ForwardPass::Impl::store_index_keys(size_t layer, const LayerDescription& l
                      .D = D,
                      .t_stride = D,
                      .rope_dim = description.rope_head_dim,
-                     .cos_sin = cos_sin_of(layer_description.rope),
+                     .cos_sin = rows.cos_sin[inputs.rope_of(layer_description)],
                      .inverse = false,
                      .layout = rope_layout(layer_description.attention)});
   ops::round_rows(device, {.x = workspace.index_k,
@@ -84,38 +76,51 @@ void ForwardPass::Impl::store_index_keys(size_t layer, const LayerDescription& l
                            .x_stride = D,
                            .rope_dim = 0,
                            .rounding = state_options.index_rounding});
-  const ops::EncodeRow encode_row = ops::encode_row_for(as_cpu(device).level());
   for (const RowSpan& span : rows.spans) {
-    for (int64_t t = 0; t < span.T; ++t) {
-      encode_row(state_options.index_format, workspace.index_k + (span.row0 + t) * D, D, 0,
-                 span.state->index_slot(layer, span.position0 + t));
-    }
+    ops::encode_rows(device, {.x = workspace.index_k + span.row0 * D,
+                              .x_stride = D,
+                              .to = span.state->index_keys(layer, span.pages),
+                              .slots = span.groups[inputs.kind_of(layer_description)].slots,
+                              .T = span.T,
+                              .D = D,
+                              .rope_dim = 0});
   }
 }
 
-// workspace.visible -> workspace.chosen, workspace.n_chosen
-void ForwardPass::Impl::choose_entries(size_t layer, const RowSpan& span, StepObserver& observer) {
+// Into workspace.chosen and workspace.n_chosen.
+Result<void> ForwardPass::Impl::choose_entries(size_t layer, const RowSpan& span, const SpanGroups& groups,
+                                               StepObserver& observer) {
   const ModelDescription& d = description;
   const int64_t row0 = span.row0;
   const bool wants_scores = observer.wants_layers() && workspace.index_scores_stride > 0;
-  ops::index_select(device, {.q = workspace.index_q + row0 * d.index_n_heads * d.index_head_dim,
-                             .w = workspace.index_w + row0 * d.index_n_heads,
-                             .keys = span.state->index_keys(layer),
-                             .visible = workspace.visible,
-                             .chosen = workspace.chosen,
-                             .n_chosen = workspace.n_chosen,
-                             .scores = wants_scores ? workspace.index_scores : nullptr,
-                             .scores_stride = workspace.index_scores_stride,
-                             .T = span.T,
-                             .H = d.index_n_heads,
-                             .D = d.index_head_dim,
-                             .topk = d.index_topk});
-  for (int64_t t = 0; t < span.T && wants_scores; ++t) {
-    observer.index(
-        span.sequence, layer, span.position0 + t,
-        {workspace.chosen + t * d.index_topk, static_cast<size_t>(workspace.n_chosen[t])},
-        {workspace.index_scores + t * workspace.index_scores_stride, static_cast<size_t>(workspace.visible[t])});
+  const int64_t stride = workspace.index_scores_stride;
+  ops::index_select(
+      device, {.q = workspace.index_q + row0 * d.index_n_heads * d.index_head_dim,
+               .w = workspace.index_w + row0 * d.index_n_heads,
+               .w_scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(d.index_head_dim * d.index_n_heads))),
+               .keys = span.state->index_keys(layer, span.pages),
+               .visible = groups.visible,
+               .chosen = workspace.chosen,
+               .n_chosen = workspace.n_chosen,
+               .scores = wants_scores ? workspace.index_scores : nullptr,
+               .scores_stride = stride,
+               .T = span.T,
+               .H = d.index_n_heads,
+               .D = d.index_head_dim,
+               .topk = d.index_topk,
+               .visible_max = groups.visible_max,
+               .scratch = workspace.index_scratch});
+  if (!wants_scores) return {};
+  HADAL_ASSIGN(const auto chosen, HostView<int32_t>::of(device, workspace.chosen, span.T * d.index_topk));
+  HADAL_ASSIGN(const auto n_chosen, HostView<int64_t>::of(device, workspace.n_chosen, span.T));
+  HADAL_ASSIGN(const auto visible, HostView<int64_t>::of(device, groups.visible, span.T));
+  HADAL_ASSIGN(const auto scores, HostView<float>::of(device, workspace.index_scores, span.T * stride));
+  for (int64_t t = 0; t < span.T; ++t) {
+    observer.index(span.sequence, layer, span.position0 + t,
+                   {chosen.data() + t * d.index_topk, static_cast<size_t>(n_chosen.data()[t])},
+                   {scores.data() + t * stride, static_cast<size_t>(visible.data()[t])});
   }
+  return {};
 }
 
 }  // namespace hadal

@@ -21,18 +21,18 @@
 
 namespace hadal {
 
-void ForwardPass::Impl::latent_attention(size_t layer, const LayerDescription& layer_description,
-                                         const LayerWeights& layer_weights, const Rows& rows, const float* in,
-                                         StepObserver& observer) {
+Result<void> ForwardPass::Impl::latent_attention(size_t layer, const LayerDescription& layer_description,
+                                                 const LayerWeights& layer_weights, const Rows& rows, const float* in,
+                                                 StepObserver& observer) {
   const ModelDescription& d = description;
   const int64_t T = rows.T();
-  const float* cos_sin = cos_sin_of(layer_description.rope);
+  const float* cos_sin = rows.cos_sin[inputs.rope_of(layer_description)];
 
   norm_rows(in, layer_weights.attn_norm, workspace.normed, T, d.hidden);
   Activations x(device, workspace, workspace.normed, T, d.hidden);
   latent_keys(layer, layer_description, layer_weights, rows, x);
   const bool is_sparse = has_indexer(layer_description.attention);
-  if (is_sparse) index_weights(layer_weights.indexer, T, x);
+  if (is_sparse) apply(layer_weights.indexer.weights_proj, x, workspace.index_w, d.index_n_heads);
   apply(layer_weights.wq_a, x, workspace.q_latent, d.q_lora_rank);
 
   // Queries, then what they ask of latents.
@@ -60,7 +60,7 @@ void ForwardPass::Impl::latent_attention(size_t layer, const LayerDescription& l
 
   if (is_sparse) index_queries(layer_weights.indexer, layer_description, rows, latent);
 
-  for (const RowSpan& span : rows.spans) attend_latents(layer, layer_description, span, observer);
+  for (const RowSpan& span : rows.spans) HADAL_TRY(attend_latents(layer, layer_description, span, observer));
 
   // Sums of latents to values. The release folds wkv_b into the attention, dequantised: nothing is rounded before it.
   Activations sums(device, workspace, workspace.attention_out, T, d.kv_lora_rank, d.n_heads);
@@ -74,6 +74,7 @@ void ForwardPass::Impl::latent_attention(size_t layer, const LayerDescription& l
                            .value_dim = d.v_head_dim});
   Activations values(device, workspace, workspace.values, T, d.n_heads * d.v_head_dim);
   apply(layer_weights.wo, values, workspace.sublayer_out, d.hidden);
+  return {};
 }
 
 // Latents of new tokens, and what the indexer looks for, into the state. x [T, C] is the normed input.
@@ -99,16 +100,16 @@ void ForwardPass::Impl::latent_keys(size_t layer, const LayerDescription& layer_
                      .D = row_dim,
                      .t_stride = row_dim,
                      .rope_dim = d.rope_head_dim,
-                     .cos_sin = cos_sin_of(layer_description.rope),
+                     .cos_sin = rows.cos_sin[inputs.rope_of(layer_description)],
                      .inverse = false});
-  store_latents(layer, rows);
+  store_latents(layer, layer_description, rows);
   if (has_indexer(layer_description.attention)) {
     store_index_keys(layer, layer_description, layer_weights.indexer, rows, x);
   }
 }
 
 // Rounded and encoded into the pages: visible to the new tokens themselves.
-void ForwardPass::Impl::store_latents(size_t layer, const Rows& rows) {
+void ForwardPass::Impl::store_latents(size_t layer, const LayerDescription& layer_description, const Rows& rows) {
   const int64_t row_dim = description.kv_row_dim();
   const StateOptions& state_options = rows.spans.front().state->layout().options;
   ops::round_rows(device, {.x = workspace.kv,
@@ -117,24 +118,24 @@ void ForwardPass::Impl::store_latents(size_t layer, const Rows& rows) {
                            .x_stride = row_dim,
                            .rope_dim = description.rope_head_dim,
                            .rounding = state_options.kv_rounding});
-  const ops::EncodeRow encode_row = ops::encode_row_for(as_cpu(device).level());
   for (const RowSpan& span : rows.spans) {
-    as_cpu(device).pool().for_slices(span.T, 16, [&](int64_t begin, int64_t end) {
-      for (int64_t t = begin; t < end; ++t) {
-        encode_row(state_options.kv_format, workspace.kv + (span.row0 + t) * row_dim, row_dim,
-                   description.rope_head_dim, span.state->entry_slot(layer, span.position0 + t));
-      }
-    });
+    ops::encode_rows(device, {.x = workspace.kv + span.row0 * row_dim,
+                              .x_stride = row_dim,
+                              .to = span.state->entries(layer, span.pages),
+                              .slots = span.groups[inputs.kind_of(layer_description)].slots,
+                              .T = span.T,
+                              .D = row_dim,
+                              .rope_dim = description.rope_head_dim});
   }
 }
 
 // The attention of one sequence's rows over all positions up to their own, or those that the indexer chooses of them.
-void ForwardPass::Impl::attend_latents(size_t layer, const LayerDescription& layer_description, const RowSpan& span,
-                                       StepObserver& observer) {
+Result<void> ForwardPass::Impl::attend_latents(size_t layer, const LayerDescription& layer_description,
+                                               const RowSpan& span, StepObserver& observer) {
   const ModelDescription& d = description;
-  for (int64_t t = 0; t < span.T; ++t) workspace.visible[t] = workspace.n_chosen[t] = span.position0 + t + 1;
+  const SpanGroups& groups = span.groups[inputs.kind_of(layer_description)];
   const bool is_sparse = has_indexer(layer_description.attention);
-  if (is_sparse) choose_entries(layer, span, observer);
+  if (is_sparse) HADAL_TRY(choose_entries(layer, span, groups, observer));
   const double mscale = layer_description.rope.mscale();
   const double scale = mscale * mscale / std::sqrt(static_cast<double>(d.qk_head_dim()));
   ops::sparse_attention(device, {.q = workspace.q_absorbed + span.row0 * d.n_heads * d.kv_row_dim(),
@@ -147,12 +148,13 @@ void ForwardPass::Impl::attend_latents(size_t layer, const LayerDescription& lay
                                  .rope_dim = d.rope_head_dim,
                                  .scale = static_cast<float>(scale),
                                  .format = span.state->layout().options.kv_format,
-                                 .entries = span.state->entries(layer),
+                                 .entries = span.state->entries(layer, span.pages),
                                  .chosen = is_sparse ? workspace.chosen : nullptr,
                                  .chosen_stride = d.index_topk,
-                                 .n_chosen = workspace.n_chosen,
+                                 .n_chosen = is_sparse ? workspace.n_chosen : groups.visible,
                                  .scratch = workspace.attention_scratch,
                                  .rows_max = workspace.attention_rows_max});
+  return {};
 }
 
 }  // namespace hadal

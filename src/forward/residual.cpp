@@ -1,7 +1,5 @@
 // The residual in and out of a sublayer: mHC mixes streams (docs/ARCHITECTURE.md, "The forward pass"), a plain residual
 // is the case of one stream that every sublayer reads as it is and adds to with weight 1.
-#include <algorithm>
-
 #include "forward/forward_impl.h"
 #include "ops/hc_post/hc_post.h"
 #include "ops/hc_pre/hc_pre.h"
@@ -9,11 +7,7 @@
 namespace hadal {
 
 const float* ForwardPass::Impl::enter_sublayer(const MhcWeights& hc, const float* streams, int64_t T) {
-  if (description.residual == ResidualKind::kPlain) {
-    std::fill_n(workspace.hc_post, T, 1.0f);
-    std::fill_n(workspace.hc_comb, T, 1.0f);
-    return streams;
-  }
+  if (description.residual == ResidualKind::kPlain) return streams;
   const int64_t n = description.hc_mult;
   // float on purpose in every mode: the release computes the mixes in true float.
   Activations x(device, workspace, streams, T, n * description.hidden);
@@ -37,12 +31,13 @@ const float* ForwardPass::Impl::enter_sublayer(const MhcWeights& hc, const float
   return workspace.sublayer_in;
 }
 
-void ForwardPass::Impl::leave_sublayer(float* streams, int64_t T) {
+void ForwardPass::Impl::leave_sublayer(float* streams, const Rows& rows) {
+  const bool is_plain = description.residual == ResidualKind::kPlain;
   ops::hc_post(device, {.x = streams,
                         .u = workspace.sublayer_out,
-                        .post = workspace.hc_post,
-                        .comb = workspace.hc_comb,
-                        .T = T,
+                        .post = is_plain ? rows.ones : workspace.hc_post,
+                        .comb = is_plain ? rows.ones : workspace.hc_comb,
+                        .T = rows.T(),
                         .n = description.hc_mult,
                         .C = description.hidden});
 }
@@ -50,7 +45,7 @@ void ForwardPass::Impl::leave_sublayer(float* streams, int64_t T) {
 void ForwardPass::Impl::collapse_head(const MhcWeights& hc, const float* streams, int64_t T, float* out) {
   const int64_t n = description.hc_mult;
   if (description.residual == ResidualKind::kPlain) {
-    std::copy_n(streams, T * description.hidden, out);
+    device.copy(out, streams, T * description.hidden * static_cast<int64_t>(sizeof(float)));
     return;
   }
   Activations x(device, workspace, streams, T, n * description.hidden);

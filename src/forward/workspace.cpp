@@ -1,8 +1,8 @@
 #include "forward/workspace.h"
 
 #include <algorithm>
-#include <set>
 
+#include "ops/index_select/index_select.h"
 #include "ops/linear/linear.h"
 #include "ops/moe/moe.h"
 #include "ops/sparse_attention/sparse_attention.h"
@@ -18,7 +18,7 @@ class Bump {
   template <class T>
   void take(T*& pointer, int64_t count) {
     pointer = base_ == nullptr ? nullptr : reinterpret_cast<T*>(base_ + next_);
-    next_ += (static_cast<uint64_t>(count) * sizeof(T) + 63) / 64 * 64;
+    next_ += (static_cast<uint64_t>(count) * sizeof(T) + 255) / 256 * 256;
     largest_ = std::max(largest_, next_);
   }
   uint64_t mark() const { return next_; }
@@ -54,18 +54,10 @@ std::vector<PackedWidth> packed_widths(const ModelDescription& d) {
   return widths;
 }
 
-int64_t ropes_of(const ModelDescription& d) {
-  std::set<std::pair<double, int64_t>> ropes;
-  for (const auto* layers : {&d.layers, &d.mtp_layers}) {
-    for (const LayerDescription& layer : *layers) ropes.insert({layer.rope.theta, layer.rope.original_tokens});
-  }
-  return static_cast<int64_t>(ropes.size());
-}
-
 }  // namespace
 
-uint64_t lay_out_workspace(const ModelDescription& d, const ForwardOptions& options, int n_threads, std::byte* base,
-                           Workspace& w) {
+uint64_t lay_out_workspace(const ModelDescription& d, const ForwardOptions& options, const Device::Shape& device,
+                           std::byte* base, Workspace& w) {
   const int64_t T = options.tokens_max;
   const int64_t n = d.hc_mult;
   const int64_t C = d.hidden;
@@ -97,7 +89,6 @@ uint64_t lay_out_workspace(const ModelDescription& d, const ForwardOptions& opti
   Bump bump(base);
   bump.take(w.streams, T * n * C);
   bump.take(w.draft_streams, options.mtp ? T * n * C : 0);
-  bump.take(w.cos_sin, ropes_of(d) * T * d.rope_head_dim);
   bump.take(w.hc_projected, T * (2 + n) * n);
   bump.take(w.hc_post, T * n);
   bump.take(w.hc_comb, T * n * n);
@@ -108,7 +99,8 @@ uint64_t lay_out_workspace(const ModelDescription& d, const ForwardOptions& opti
   bump.take(w.packed_none, is_fast && all_aligned ? 0 : T * width * 4);
   bump.take(w.packed_bf16, is_fast ? T * width * 2 : 0);
   bump.take(w.packed_e4m3, options.mode == NumericMode::kPublished ? T * width * 4 : 0);
-  bump.take(w.packed_int8, is_fast ? ops::packed_rows_bytes(T, 1, C, ops::RowFormat::kInt8) : 0);
+  bump.take(w.packed_int8,
+            is_fast && ops::has_int8_rows(device) ? ops::packed_rows_bytes(T, 1, C, ops::RowFormat::kInt8) : 0);
 
   const uint64_t sublayer = bump.mark();
   bump.take(w.q_latent, T * d.q_lora_rank);
@@ -123,16 +115,17 @@ uint64_t lay_out_workspace(const ModelDescription& d, const ForwardOptions& opti
   bump.take(w.index_k, d.has_mla() ? T * d.index_head_dim : 0);
   bump.take(w.index_scores, T * w.index_scores_stride);
   bump.take(w.chosen, T * d.index_topk);
-  for (int64_t** counts : {&w.n_chosen, &w.visible, &w.window_begin, &w.window_n}) bump.take(*counts, T);
+  bump.take(w.n_chosen, T);
+  const bool has_index = d.index_topk > 0 && ratio_min > 0;
+  bump.take(w.index_scratch,
+            has_index ? ops::index_select_scratch_bytes(device, T, options.context_tokens / ratio_min) : 0);
   bump.take(w.window_rows, d.window == 0 ? 0 : (d.window - 1 + T) * d.head_dim * 4);
   bump.take(w.compressor_k, T * compressor_width);
   bump.take(w.compressor_z, T * compressor_width);
-  bump.take(w.compressor_rows_k, (2 * ratio_max + T) * compressor_width);
-  bump.take(w.compressor_rows_z, (2 * ratio_max + T) * compressor_width);
+  bump.take(w.compressor_rows, 2 * (2 * ratio_max + T) * compressor_width);
   bump.take(w.entries, groups_max * std::max(d.head_dim, d.index_head_dim));
-  bump.take(w.entry_cos_sin, groups_max * d.rope_head_dim);
   bump.take(w.attention_scratch,
-            ops::sparse_attention_scratch_bytes(n_threads, d.n_heads, d.kv_row_dim(), w.attention_rows_max));
+            ops::sparse_attention_scratch_bytes(device, T, d.n_heads, d.kv_row_dim(), w.attention_rows_max));
 
   bump.rewind(sublayer);
   bump.take(w.router_logits, T * d.n_routed_experts);
@@ -140,13 +133,13 @@ uint64_t lay_out_workspace(const ModelDescription& d, const ForwardOptions& opti
   const int64_t K = std::max<int64_t>(1, d.n_experts_per_token);
   bump.take(w.experts, T * K);
   bump.take(w.expert_weights, T * K);
-  bump.take(w.moe_scratch, std::max(ops::moe_scratch_bytes(T, d.n_experts_per_token, d.moe_inter_dim),
-                                    ops::moe_scratch_bytes(T, 1, d.inter_dim)));
+  bump.take(w.moe_scratch,
+            std::max(ops::moe_scratch_bytes(device, T, d.n_routed_experts, d.n_experts_per_token, C, d.moe_inter_dim),
+                     ops::moe_scratch_bytes(device, T, 1, 1, C, d.inter_dim)));
 
   bump.rewind(sublayer);
   bump.take(w.head_in, kLogitsRows * (n + 1) * C);
   bump.take(w.head_normed, kLogitsRows * C);
-  bump.take(w.logits, kLogitsRows * d.vocab_size);
   return bump.largest();
 }
 

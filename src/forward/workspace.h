@@ -4,7 +4,7 @@
 // T is ForwardOptions::tokens_max, C hidden, n streams, H heads, D head_dim, R q_lora_rank, E experts, K chosen ones.
 #pragma once
 
-#include "device/buffer.h"
+#include "device/device.h"
 #include "forward/forward_pass.h"
 
 namespace hadal {
@@ -13,7 +13,6 @@ struct Workspace {
   // Whole step.
   float* streams = nullptr;        // [T, n, C]
   float* draft_streams = nullptr;  // [T, n, C]; only with the draft layer
-  float* cos_sin = nullptr;        // [n_ropes, T, rope_dim]
 
   // Both sublayers.
   float* hc_projected = nullptr;     // [T, (2 + n) n]
@@ -28,29 +27,25 @@ struct Workspace {
   std::byte* packed_int8 = nullptr;  // only for the hidden state in front of FP4 experts
 
   // Attention.
-  float* q_latent = nullptr;         // [T, R]
-  float* q = nullptr;                // [T, H, D]; MLA: [T, H, qk_head_dim]
-  float* q_absorbed = nullptr;       // [T, H, kv_row_dim]; MLA
-  float* attention_out = nullptr;    // [T, H, D]; MLA: [T, H, kv_lora_rank]
-  float* grouped_out = nullptr;      // [T, o_groups o_lora_rank]
-  float* values = nullptr;           // [T, H, v_head_dim]; MLA
-  float* kv = nullptr;               // [T, kv_row_dim]
-  float* index_q = nullptr;          // [T, index_n_heads, index_head_dim]
-  float* index_w = nullptr;          // [T, index_n_heads]
-  float* index_k = nullptr;          // [T, index_head_dim]; DSA
-  float* index_scores = nullptr;     // [T, context / ratio]; only for observers
-  int32_t* chosen = nullptr;         // [T, index_topk]
-  int64_t* n_chosen = nullptr;       // [T]
-  int64_t* visible = nullptr;        // [T]
-  int64_t* window_begin = nullptr;   // [T]
-  int64_t* window_n = nullptr;       // [T]
+  float* q_latent = nullptr;       // [T, R]
+  float* q = nullptr;              // [T, H, D]; MLA: [T, H, qk_head_dim]
+  float* q_absorbed = nullptr;     // [T, H, kv_row_dim]; MLA
+  float* attention_out = nullptr;  // [T, H, D]; MLA: [T, H, kv_lora_rank]
+  float* grouped_out = nullptr;    // [T, o_groups o_lora_rank]
+  float* values = nullptr;         // [T, H, v_head_dim]; MLA
+  float* kv = nullptr;             // [T, kv_row_dim]
+  float* index_q = nullptr;        // [T, index_n_heads, index_head_dim]
+  float* index_w = nullptr;        // [T, index_n_heads]
+  float* index_k = nullptr;        // [T, index_head_dim]; DSA
+  float* index_scores = nullptr;   // [T, context / ratio]; only for observers
+  int32_t* chosen = nullptr;       // [T, index_topk]
+  int64_t* n_chosen = nullptr;     // [T]
+  std::byte* index_scratch = nullptr;
   std::byte* window_rows = nullptr;  // [window - 1 + T, kv row]
   float* compressor_k = nullptr;     // [T, width] of the widest compressor
   float* compressor_z = nullptr;
-  float* compressor_rows_k = nullptr;  // [2 ratio + T, width]
-  float* compressor_rows_z = nullptr;
-  float* entries = nullptr;        // [groups of T, D]
-  float* entry_cos_sin = nullptr;  // [groups of T, rope_dim]
+  float* compressor_rows = nullptr;  // [2, 2 ratio + T, width]: K, then Z
+  float* entries = nullptr;          // [groups of T, D]
   std::byte* attention_scratch = nullptr;
 
   // Feed-forward.
@@ -62,7 +57,10 @@ struct Workspace {
   // Head, a tile of rows at a time.
   float* head_in = nullptr;  // [kLogitsRows, n, C], then [kLogitsRows, C]
   float* head_normed = nullptr;
-  float* logits = nullptr;  // [kLogitsRows, V]
+
+  // In the results of a step (forward_impl.h), not in the block.
+  float* logits = nullptr;        // [kLogitsRows, V]
+  int64_t* not_finite = nullptr;  // [1], as ops::Router leaves it
 
   int64_t index_scores_stride = 0;
   int64_t attention_rows_max = 0;
@@ -72,7 +70,7 @@ struct Workspace {
 inline constexpr int64_t kLogitsRows = 16;
 
 // Lays the buffers out from `base` and returns the bytes they take; base null: only counts.
-uint64_t lay_out_workspace(const ModelDescription& description, const ForwardOptions& options, int n_threads,
-                           std::byte* base, Workspace& workspace);
+uint64_t lay_out_workspace(const ModelDescription& description, const ForwardOptions& options,
+                           const Device::Shape& device, std::byte* base, Workspace& workspace);
 
 }  // namespace hadal

@@ -67,6 +67,12 @@ struct LayerWeights {
   std::span<const int32_t> tid2eid;  // [vocab_size, n_experts_per_token]; kHash only
   ExpertWeights shared;
   std::vector<ExpertWeights> experts;  // [n_routed_experts]; kMoe only
+
+  // What ops::moe mixes: the experts, or the one network of a dense layer.
+  std::span<const ExpertWeights> networks() const {
+    return experts.empty() ? std::span(&dense, 1) : std::span<const ExpertWeights>(experts);
+  }
+  const ExpertWeights* networks_on_device = nullptr;  // the same where kernels read them (model/device_weights.h)
 };
 
 struct MtpWeights {

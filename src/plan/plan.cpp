@@ -23,19 +23,27 @@ Plan make_plan(const PlanInput& in) {
   plan.sequences = in.sequences;
   const auto add = [&plan](std::string what, Tier tier, uint64_t bytes, std::string note = {}) {
     if (bytes == 0) return;
-    (tier == Tier::kMapped ? plan.mapped_bytes : plan.ram_bytes) += bytes;
+    (tier == Tier::kMapped ? plan.mapped_bytes : tier == Tier::kRam ? plan.ram_bytes : plan.gpu_bytes) += bytes;
     plan.rows.push_back({std::move(what), tier, bytes, std::move(note)});
   };
-  add("routed experts", Tier::kMapped, in.expert_bytes, "mapped, used as stored");
-  add("other weights", Tier::kMapped, in.other_weight_bytes, "mapped, used as stored");
+  const Tier device_tier = in.on_gpu ? Tier::kGpu : Tier::kRam;
+  if (in.on_gpu) {
+    plan.gpu_available_bytes = in.gpu_available_bytes;
+    add("routed experts", Tier::kGpu, in.expert_bytes, "copied as stored");
+    add("other weights", Tier::kGpu, in.gpu_weight_bytes - std::min(in.gpu_weight_bytes, in.expert_bytes),
+        "copied as stored, norms widened");
+  } else {
+    add("routed experts", Tier::kMapped, in.expert_bytes, "mapped, used as stored");
+    add("other weights", Tier::kMapped, in.other_weight_bytes, "mapped, used as stored");
+  }
   add("norms, tables", Tier::kRam, in.owned_weight_bytes, "widened at load");
   add("tokenizer", Tier::kRam, in.tokenizer_bytes);
   add("tokenizer.json", Tier::kMapped, in.tokenizer_file_bytes, "mapped, read once");
-  add("sequence state", Tier::kRam, in.state_bytes * static_cast<uint64_t>(in.sequences),
+  add("sequence state", device_tier, in.state_bytes * static_cast<uint64_t>(in.sequences),
       fmt::format("{} of {} tokens; grows as it is used",
                   in.sequences == 1 ? "1 sequence" : fmt::format("{} sequences", in.sequences),
                   format_count(static_cast<uint64_t>(in.context_tokens))));
-  add("workspace", Tier::kRam, in.workspace_bytes);
+  add("workspace", device_tier, in.workspace_bytes);
   add("threads", Tier::kRam, kThreadBytes * static_cast<uint64_t>(in.n_threads),
       fmt::format("{} threads", in.n_threads));
   add("program", Tier::kRam, in.program_bytes, "code, heap");
@@ -53,6 +61,15 @@ Result<void> check_plan(const Plan& plan) {
                                       format_bytes(need_bytes - have_bytes)),
                  .hint = "choose a shorter --context or a smaller --chunk; `hadal plan` shows what takes how much"};
   };
+  if (plan.gpu_bytes > 0 && plan.gpu_bytes > plan.gpu_available_bytes) {
+    return Error{.code = ErrorCode::kOutOfMemory,
+                 .what = "not enough memory on the GPU",
+                 .in = "",
+                 .want = format_bytes(plan.gpu_bytes),
+                 .found = fmt::format("{} free, {} too little", format_bytes(plan.gpu_available_bytes),
+                                      format_bytes(plan.gpu_bytes - plan.gpu_available_bytes)),
+                 .hint = "choose a shorter --context or a smaller --chunk, or run on the CPU: --device cpu"};
+  }
   const auto is_beyond = [](uint64_t need_bytes, uint64_t limit) { return limit > 0 && need_bytes > limit; };
   const uint64_t ram = plan.ram_bytes;
   const uint64_t total = plan.total_bytes();
@@ -65,7 +82,15 @@ Result<void> check_plan(const Plan& plan) {
 }
 
 std::string_view tier_name(Tier tier) {
-  return tier == Tier::kMapped ? "file cache" : "RAM";
+  switch (tier) {
+    case Tier::kMapped:
+      return "file cache";
+    case Tier::kRam:
+      return "RAM";
+    case Tier::kGpu:
+      return "GPU";
+  }
+  return "unknown";
 }
 
 std::string plan_table(const Plan& plan) {
@@ -77,6 +102,10 @@ std::string plan_table(const Plan& plan) {
   table += fmt::format("{:<16} {:<11} {:>10}", "total", "", format_bytes(plan.total_bytes()));
   if (plan.available_bytes > 0) table += fmt::format("  of {} available", format_bytes(plan.available_bytes));
   table += "\n";
+  if (plan.gpu_bytes > 0) {
+    table += fmt::format("{:<16} {:<11} {:>10}  of {} free\n", "total", "GPU", format_bytes(plan.gpu_bytes),
+                         format_bytes(plan.gpu_available_bytes));
+  }
   if (!plan.fits_in_ram()) {
     table += fmt::format("{} of the weights do not fit into memory and will be read from disk while it runs: slow.\n",
                          format_bytes(plan.total_bytes() - plan.available_bytes));
@@ -89,7 +118,9 @@ json::Value plan_to_json(const Plan& plan) {
   for (const PlanRow& row : plan.rows) {
     json::Value r = json::Value::object();
     r.set("what", json::Value::string(row.what));
-    r.set("where", json::Value::string(row.tier == Tier::kMapped ? "file_cache" : "ram"));
+    r.set("where", json::Value::string(row.tier == Tier::kMapped ? "file_cache"
+                                       : row.tier == Tier::kRam  ? "ram"
+                                                                 : "gpu"));
     r.set("bytes", json::Value::number(static_cast<int64_t>(row.bytes)));
     rows.push(std::move(r));
   }
@@ -97,6 +128,10 @@ json::Value plan_to_json(const Plan& plan) {
   value.set("rows", std::move(rows));
   value.set("ram_bytes", json::Value::number(static_cast<int64_t>(plan.ram_bytes)));
   value.set("mapped_bytes", json::Value::number(static_cast<int64_t>(plan.mapped_bytes)));
+  if (plan.gpu_bytes > 0) {
+    value.set("gpu_bytes", json::Value::number(static_cast<int64_t>(plan.gpu_bytes)));
+    value.set("gpu_available_bytes", json::Value::number(static_cast<int64_t>(plan.gpu_available_bytes)));
+  }
   value.set("total_bytes", json::Value::number(static_cast<int64_t>(plan.total_bytes())));
   value.set("available_bytes", json::Value::number(static_cast<int64_t>(plan.available_bytes)));
   value.set("fits_in_ram", json::Value::boolean(plan.fits_in_ram()));

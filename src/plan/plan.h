@@ -13,7 +13,7 @@
 
 namespace hadal {
 
-enum class Tier { kMapped, kRam };  // the page cache's copy of the file; memory of our own
+enum class Tier { kMapped, kRam, kGpu };  // the page cache's copy of the file; memory of our own; that of a GPU
 
 struct PlanInput {
   uint64_t program_bytes = 0;  // code, heap, and whatever else the process holds
@@ -30,6 +30,10 @@ struct PlanInput {
   uint64_t available_bytes = 0;      // RAM that can be had, 0: unknown
   uint64_t data_limit_bytes = 0;     // most that this process may have of its own, 0: no limit
   uint64_t address_limit_bytes = 0;  // and with the mapped files, 0: no limit
+  // With a GPU weights, states and workspace lie there; the files are read once.
+  bool on_gpu = false;
+  uint64_t gpu_weight_bytes = 0;     // what a copy of all weights takes
+  uint64_t gpu_available_bytes = 0;  // free there
 };
 
 struct PlanRow {
@@ -43,13 +47,15 @@ struct Plan {
   std::vector<PlanRow> rows;
   uint64_t ram_bytes = 0;     // must be had
   uint64_t mapped_bytes = 0;  // may be dropped and read again
+  uint64_t gpu_bytes = 0;     // must be had on the GPU
+  uint64_t gpu_available_bytes = 0;
   uint64_t available_bytes = 0;
   uint64_t data_limit_bytes = 0;
   uint64_t address_limit_bytes = 0;
   int64_t context_tokens = 0;
   int64_t sequences = 1;
 
-  uint64_t total_bytes() const { return ram_bytes + mapped_bytes; }
+  uint64_t total_bytes() const { return ram_bytes + mapped_bytes; }  // of the host
   // Everything stays in memory; otherwise experts are read from disk again and again.
   bool fits_in_ram() const { return available_bytes == 0 || total_bytes() <= available_bytes; }
 };
@@ -59,7 +65,7 @@ Plan make_plan(const PlanInput& input);
 // OutOfMemory, with what to change and by how much, when even the part that must be had does not fit.
 Result<void> check_plan(const Plan& plan);
 
-std::string_view tier_name(Tier tier);  // "file cache", "RAM"
+std::string_view tier_name(Tier tier);  // "file cache", "RAM", "GPU"
 std::string plan_table(const Plan& plan);
 json::Value plan_to_json(const Plan& plan);
 

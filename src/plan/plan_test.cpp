@@ -58,5 +58,23 @@ TEST(Plan, lets_weights_beyond_memory_pass_with_a_warning) {
   EXPECT_NE(plan_table(plan).find("read from disk"), std::string::npos);
 }
 
+TEST(Plan, with_a_gpu_what_kernels_read_is_counted_there_and_refused_there) {
+  PlanInput in = some_input();
+  in.on_gpu = true;
+  in.gpu_weight_bytes = 1400;
+  in.gpu_available_bytes = 1570;
+  const Plan plan = make_plan(in);
+  EXPECT_EQ(plan.gpu_bytes, 1400u + 50 + 3 * 40);
+  EXPECT_EQ(plan.ram_bytes, 20u + 10 + 5);
+  EXPECT_EQ(plan.mapped_bytes, 0u);
+  EXPECT_TRUE(check_plan(plan).ok());
+  EXPECT_NE(plan_table(plan).find("of 1.5 KiB free"), std::string::npos);
+  in.gpu_available_bytes = 1500;
+  const Result<void> refused = check_plan(make_plan(in));
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::kOutOfMemory);
+  EXPECT_EQ(refused.error().found, "1.5 KiB free, 70 B too little");
+}
+
 }  // namespace
 }  // namespace hadal

@@ -15,6 +15,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "device/mirror.h"
 #include "state/sequence_state.h"
 
 namespace hadal {
@@ -163,16 +164,24 @@ Result<void> SequenceState::save(ByteSink& sink) const {
   HADAL_TRY(out.write(&header_bytes, sizeof header_bytes));
   HADAL_TRY(out.write(text.data(), text.size()));
   const auto n_pages = static_cast<size_t>((length_ + layout_->page_tokens - 1) / layout_->page_tokens);
-  for (size_t i = 0; i < n_pages; ++i) HADAL_TRY(out.write(page_table_[i], static_cast<size_t>(layout_->page_bytes)));
-  HADAL_TRY(out.write(tail_.data(), static_cast<size_t>(layout_->tail_bytes)));
+  for (size_t i = 0; i < n_pages; ++i) {
+    HADAL_ASSIGN(const auto rows, HostView<std::byte>::of(*device_, pages_[i]->rows.data(), layout_->page_bytes));
+    const auto ids = std::as_bytes(std::span(pages_[i]->ids));
+    HADAL_TRY(out.write(ids));
+    HADAL_TRY(out.write(rows.data() + ids.size(), static_cast<size_t>(layout_->page_bytes) - ids.size()));
+  }
+  HADAL_ASSIGN(const auto tail, HostView<std::byte>::of(*device_, tail_.data(), layout_->tail_bytes));
+  HADAL_TRY(out.write(tail.data(), static_cast<size_t>(layout_->tail_bytes)));
   for (const auto& checkpoint : checkpoints_) {
-    HADAL_TRY(out.write(checkpoint->tail.data(), static_cast<size_t>(layout_->checkpoint_bytes)));
+    HADAL_ASSIGN(const auto kept,
+                 HostView<std::byte>::of(*device_, checkpoint->tail.data(), layout_->checkpoint_bytes));
+    HADAL_TRY(out.write(kept.data(), static_cast<size_t>(layout_->checkpoint_bytes)));
   }
   const Checksum sum = out.checksum();
   return sink.write(std::as_bytes(std::span(&sum, 1)));
 }
 
-Result<SequenceState> SequenceState::restore(std::shared_ptr<const StateLayout> layout,
+Result<SequenceState> SequenceState::restore(Device& device, std::shared_ptr<const StateLayout> layout,
                                              std::span<const std::byte> bytes, std::string_view name) {
   HADAL_ASSIGN(const Parsed parsed, parse_header(bytes, name));
   const SavedStateInfo& info = parsed.info;
@@ -202,23 +211,26 @@ Result<SequenceState> SequenceState::restore(std::shared_ptr<const StateLayout> 
   }
   if (!checksum_matches(bytes)) return corrupt(name, "saved state fails its checksum", "equal XXH3-128", "another");
 
-  HADAL_ASSIGN(SequenceState state, create(layout));
+  HADAL_ASSIGN(SequenceState state, create(device, layout));
   const std::byte* from = parsed.body.data();
-  const auto take = [&from](std::byte* to, int64_t n) {
-    if (n > 0) std::memcpy(to, from, static_cast<size_t>(n));
+  const auto take = [&](std::byte* to, int64_t n) {
+    device.upload(to, from, n);
     from += n;
   };
   for (int64_t i = 0; i < n_pages; ++i) {
-    HADAL_TRY(state.add_page());
-    take(state.pages_.back()->data(), layout->page_bytes);
+    HADAL_ASSIGN(Page page, state.new_page());
+    std::memcpy(page.ids.data(), from, page.ids.size() * sizeof(int32_t));
+    take(page.rows.data(), layout->page_bytes);
+    state.pages_.push_back(std::make_shared<Page>(std::move(page)));
   }
   state.length_ = info.length;
   take(state.tail_.data(), layout->tail_bytes);
   for (const int64_t length : info.checkpoints) {
-    HADAL_ASSIGN(Buffer tail, Buffer::allocate(static_cast<uint64_t>(layout->checkpoint_bytes)));
+    HADAL_ASSIGN(Buffer tail, device.allocate(layout->checkpoint_bytes));
     take(tail.data(), layout->checkpoint_bytes);
     state.checkpoints_.push_back(std::make_shared<const Checkpoint>(Checkpoint{length, std::move(tail)}));
   }
+  HADAL_TRY(device.synchronize());
   for (int64_t i = 0; i < state.length_; ++i) {
     if (state.token(i) < 0 || state.token(i) >= layout->vocab_size) {
       return corrupt(name, fmt::format("saved state holds an impossible token at position {}", i),

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/check.h"
 
@@ -19,24 +18,17 @@ size_t pages_of(int64_t length, int64_t page_tokens) {
   return static_cast<size_t>((length + page_tokens - 1) / page_tokens);
 }
 
-Result<Buffer> copy_of(const std::byte* data, int64_t bytes) {
-  HADAL_ASSIGN(Buffer copy, Buffer::allocate(static_cast<uint64_t>(bytes)));
-  if (bytes > 0) std::memcpy(copy.data(), data, static_cast<size_t>(bytes));
-  return copy;
-}
-
 }  // namespace
 
-Result<SequenceState> SequenceState::create(std::shared_ptr<const StateLayout> layout) {
-  SequenceState state;
+Result<SequenceState> SequenceState::create(Device& device, std::shared_ptr<const StateLayout> layout) {
+  SequenceState state(device);
   state.layout_ = std::move(layout);
-  HADAL_ASSIGN(state.tail_, Buffer::allocate(static_cast<uint64_t>(state.layout_->tail_bytes)));
+  HADAL_ASSIGN(state.tail_, device.allocate(state.layout_->tail_bytes));
   return state;
 }
 
 int32_t SequenceState::token(int64_t i) const {
-  const auto* ids = reinterpret_cast<const int32_t*>(page_table_[static_cast<size_t>(i / layout_->page_tokens)]);
-  return ids[i % layout_->page_tokens];
+  return pages_[static_cast<size_t>(i / layout_->page_tokens)]->ids[static_cast<size_t>(i % layout_->page_tokens)];
 }
 
 std::vector<int32_t> SequenceState::tokens() const {
@@ -46,27 +38,30 @@ std::vector<int32_t> SequenceState::tokens() const {
   return ids;
 }
 
-Result<void> SequenceState::add_page() {
-  HADAL_ASSIGN(Buffer page, Buffer::allocate(static_cast<uint64_t>(layout_->page_bytes)));
-  pages_.push_back(std::make_shared<Buffer>(std::move(page)));
-  page_table_.push_back(pages_.back()->data());
-  return {};
+Result<SequenceState::Page> SequenceState::new_page() const {
+  HADAL_ASSIGN(Buffer rows, device_->allocate(layout_->page_bytes));
+  return Page{std::move(rows), std::vector<int32_t>(static_cast<size_t>(layout_->page_tokens))};
+}
+
+Result<Buffer> SequenceState::copy_of(const Buffer& buffer, int64_t bytes) const {
+  HADAL_ASSIGN(Buffer copy, device_->allocate(bytes));
+  device_->copy(copy.data(), buffer.data(), bytes);
+  return copy;
 }
 
 Result<SequenceState> SequenceState::fork() const {
-  SequenceState other;
+  SequenceState other(*device_);
   other.layout_ = layout_;
   other.length_ = length_;
   // Pages behind length_ are those of an append that was not committed: not part of the past.
   const size_t n_pages = pages_of(length_, layout_->page_tokens);
   other.pages_.assign(pages_.begin(), pages_.begin() + static_cast<std::ptrdiff_t>(n_pages));
-  other.page_table_.assign(page_table_.begin(), page_table_.begin() + static_cast<std::ptrdiff_t>(n_pages));
   other.checkpoints_ = checkpoints_;
-  HADAL_ASSIGN(other.tail_, copy_of(tail_.data(), layout_->tail_bytes));
+  HADAL_ASSIGN(other.tail_, copy_of(tail_, layout_->tail_bytes));
   if (is_partial(length_, layout_->page_tokens)) {
-    HADAL_ASSIGN(Buffer page, copy_of(other.page_table_.back(), layout_->page_bytes));
-    other.pages_.back() = std::make_shared<Buffer>(std::move(page));
-    other.page_table_.back() = other.pages_.back()->data();
+    const Page& last = *pages_[n_pages - 1];
+    HADAL_ASSIGN(Buffer rows, copy_of(last.rows, layout_->page_bytes));
+    other.pages_.back() = std::make_shared<Page>(Page{std::move(rows), last.ids});
   }
   return other;
 }
@@ -74,7 +69,7 @@ Result<SequenceState> SequenceState::fork() const {
 Result<void> SequenceState::keep_checkpoint() {
   if (length_ == 0 || is_partial(length_, layout_->page_tokens) || layout_->is_append_only()) return {};
   if (!checkpoints_.empty() && checkpoints_.back()->length >= length_) return {};
-  HADAL_ASSIGN(Buffer tail, copy_of(tail_.data(), layout_->checkpoint_bytes));
+  HADAL_ASSIGN(Buffer tail, copy_of(tail_, layout_->checkpoint_bytes));
   checkpoints_.push_back(std::make_shared<const Checkpoint>(Checkpoint{length_, std::move(tail)}));
   return {};
 }
@@ -106,23 +101,19 @@ Result<std::vector<int32_t>> SequenceState::truncate(int64_t n) {
   for (int64_t i = kept; i < n; ++i) replay.push_back(token(i));
   // Full pages up to the checkpoint stay; what lies behind may be shared with a fork and is let go, not changed.
   pages_.resize(static_cast<size_t>(kept / layout_->page_tokens));
-  page_table_.resize(pages_.size());
-  if (kept > 0) {
-    std::memcpy(tail_.data(), checkpoints_.back()->tail.data(), static_cast<size_t>(layout_->checkpoint_bytes));
-  }
+  if (kept > 0) device_->copy(tail_.data(), checkpoints_.back()->tail.data(), layout_->checkpoint_bytes);
   length_ = kept;
   return replay;
 }
 
 // The rows of a page that its first `tokens` positions left, in a page of its own: what lies behind them belongs to
 // text that is no longer part of the sequence.
-Result<Buffer> SequenceState::page_front(int64_t page, int64_t tokens) const {
-  HADAL_ASSIGN(Buffer front, Buffer::allocate(static_cast<uint64_t>(layout_->page_bytes)));
-  const std::byte* from = page_table_[static_cast<size_t>(page)];
+Result<SequenceState::Page> SequenceState::page_front(const Page& page, int64_t tokens) const {
+  HADAL_ASSIGN(Page front, new_page());
+  std::copy_n(page.ids.begin(), tokens, front.ids.begin());
   const auto copy = [&](int64_t offset, int64_t bytes) {
-    std::memcpy(front.data() + offset, from + offset, static_cast<size_t>(bytes));
+    device_->copy(front.rows.data() + offset, page.rows.data() + offset, bytes);
   };
-  copy(0, tokens * static_cast<int64_t>(sizeof(int32_t)));
   for (const LayerLayout& l : layout_->layers) {
     const int64_t rows = tokens * l.rows_per_page / layout_->page_tokens;
     if (l.entries_offset >= 0) copy(l.entries_offset, rows * layout_->kv_row_bytes);
@@ -133,18 +124,15 @@ Result<Buffer> SequenceState::page_front(int64_t page, int64_t tokens) const {
 
 // Back to n tokens without a tail: whole pages stay shared, the one that n lies in is copied up to there.
 Result<void> SequenceState::cut(int64_t n) {
-  const int64_t n_full = n / layout_->page_tokens;
+  const auto n_full = static_cast<size_t>(n / layout_->page_tokens);
   const int64_t rest = n % layout_->page_tokens;
-  Buffer last;
+  std::shared_ptr<Page> last;
   if (rest > 0) {
-    HADAL_ASSIGN(last, page_front(n_full, rest));
+    HADAL_ASSIGN(Page front, page_front(*pages_[n_full], rest));
+    last = std::make_shared<Page>(std::move(front));
   }
-  pages_.resize(static_cast<size_t>(n_full));
-  page_table_.resize(pages_.size());
-  if (rest > 0) {
-    pages_.push_back(std::make_shared<Buffer>(std::move(last)));
-    page_table_.push_back(pages_.back()->data());
-  }
+  pages_.resize(n_full);
+  if (rest > 0) pages_.push_back(std::move(last));
   while (!checkpoints_.empty() && checkpoints_.back()->length > n) checkpoints_.pop_back();
   length_ = n;
   return {};
@@ -162,12 +150,14 @@ Result<void> SequenceState::begin_append(std::span<const int32_t> ids) {
   }
   const int64_t page_tokens = layout_->page_tokens;
   pages_.resize(pages_of(length_, page_tokens));
-  page_table_.resize(pages_.size());
-  while (pages_.size() < pages_of(length_ + n, page_tokens)) HADAL_TRY(add_page());
+  while (pages_.size() < pages_of(length_ + n, page_tokens)) {
+    HADAL_ASSIGN(Page page, new_page());
+    pages_.push_back(std::make_shared<Page>(std::move(page)));
+  }
   for (int64_t i = 0; i < n; ++i) {
     const int64_t position = length_ + i;
-    auto* page_ids = reinterpret_cast<int32_t*>(pages_[static_cast<size_t>(position / page_tokens)]->data());
-    page_ids[position % page_tokens] = ids[static_cast<size_t>(i)];
+    std::vector<int32_t>& page_ids = pages_[static_cast<size_t>(position / page_tokens)]->ids;
+    page_ids[static_cast<size_t>(position % page_tokens)] = ids[static_cast<size_t>(i)];
   }
   return {};
 }
@@ -176,44 +166,29 @@ void SequenceState::commit_append(int64_t n) {
   length_ += n;
 }
 
-ops::PagedRows SequenceState::entries(size_t layer) const {
+std::vector<const std::byte*> SequenceState::page_table() const {
+  std::vector<const std::byte*> table;
+  table.reserve(pages_.size());
+  for (const std::shared_ptr<Page>& page : pages_) table.push_back(page->rows.data());
+  return table;
+}
+
+ops::PagedRows SequenceState::entries(size_t layer, const std::byte* const* pages) const {
   const LayerLayout& l = layout_->layers[layer];
-  return {.pages = page_table_.data(),
+  return {.pages = pages,
           .rows_per_page = l.rows_per_page,
           .offset = l.entries_offset,
           .row_bytes = layout_->kv_row_bytes,
           .format = layout_->options.kv_format};
 }
 
-ops::PagedRows SequenceState::index_keys(size_t layer) const {
+ops::PagedRows SequenceState::index_keys(size_t layer, const std::byte* const* pages) const {
   const LayerLayout& l = layout_->layers[layer];
-  return {.pages = page_table_.data(),
+  return {.pages = pages,
           .rows_per_page = l.rows_per_page,
           .offset = l.index_offset,
           .row_bytes = layout_->index_row_bytes,
           .format = layout_->options.index_format};
-}
-
-std::byte* SequenceState::slot(int64_t offset, int64_t rows_per_page, int64_t row_bytes, int64_t j) {
-  return pages_[static_cast<size_t>(j / rows_per_page)]->data() + offset + j % rows_per_page * row_bytes;
-}
-
-std::byte* SequenceState::entry_slot(size_t layer, int64_t j) {
-  const LayerLayout& l = layout_->layers[layer];
-  return slot(l.entries_offset, l.rows_per_page, layout_->kv_row_bytes, j);
-}
-
-std::byte* SequenceState::index_slot(size_t layer, int64_t j) {
-  const LayerLayout& l = layout_->layers[layer];
-  return slot(l.index_offset, l.rows_per_page, layout_->index_row_bytes, j);
-}
-
-std::byte* SequenceState::window_slot(size_t layer, int64_t position) {
-  return tail_.data() + layout_->layers[layer].window_offset + position % layout_->window * layout_->kv_row_bytes;
-}
-
-const std::byte* SequenceState::window_slot(size_t layer, int64_t position) const {
-  return tail_.data() + layout_->layers[layer].window_offset + position % layout_->window * layout_->kv_row_bytes;
 }
 
 uint64_t SequenceState::memory_bytes() const {

@@ -4,6 +4,9 @@
 // checkpoint is a tail kept at a page border, where no group is half full; truncate goes back to one and returns the
 // tokens to feed again, which give the same bits (docs/state.md).
 //
+// Pages and tails lie in a device's memory, token ids on the host. A saved state is the same bytes from every device:
+// one that was saved on one loads on another and goes on there in its own bits, if the numeric mode is the same.
+//
 // Not thread-safe: one thread owns a state. Full pages are immutable and may be read by the states that share them.
 #pragma once
 
@@ -14,15 +17,15 @@
 
 #include "base/io.h"
 #include "base/result.h"
-#include "device/buffer.h"
+#include "device/device.h"
 #include "state/state_layout.h"
 
 namespace hadal {
 
 class SequenceState {
  public:
-  // An empty sequence. OutOfMemory.
-  static Result<SequenceState> create(std::shared_ptr<const StateLayout> layout);
+  // An empty sequence. The device must outlive it. OutOfMemory.
+  static Result<SequenceState> create(Device& device, std::shared_ptr<const StateLayout> layout);
 
   SequenceState(SequenceState&&) noexcept = default;
   SequenceState& operator=(SequenceState&&) noexcept = default;
@@ -48,8 +51,8 @@ class SequenceState {
   // Writes magic, version, identity, tokens, pages, tail, checkpoints and checksum. The format is docs/state.md's.
   Result<void> save(ByteSink& sink) const;
   // Reads what save wrote. Corrupt (magic, sizes, checksum), Unsupported (version), Invalid (identity, with both).
-  static Result<SequenceState> restore(std::shared_ptr<const StateLayout> layout, std::span<const std::byte> bytes,
-                                       std::string_view name);
+  static Result<SequenceState> restore(Device& device, std::shared_ptr<const StateLayout> layout,
+                                       std::span<const std::byte> bytes, std::string_view name);
   uint64_t memory_bytes() const;
 
   // --- for the forward pass ------------------------------------------------------------------------------------------
@@ -59,34 +62,37 @@ class SequenceState {
   Result<void> begin_append(std::span<const int32_t> ids);
   void commit_append(int64_t n);
 
-  // A layer's compressed entries and index keys, addressed through the page table.
-  ops::PagedRows entries(size_t layer) const;
-  ops::PagedRows index_keys(size_t layer) const;
-  std::byte* entry_slot(size_t layer, int64_t j);  // in a page that is not full yet at begin_append
-  std::byte* index_slot(size_t layer, int64_t j);
-  std::byte* window_slot(size_t layer, int64_t position);
-  const std::byte* window_slot(size_t layer, int64_t position) const;
+  // Where the pages lie, in order.
+  std::vector<const std::byte*> page_table() const;
+  // A layer's compressed entries and index keys; `pages` is the page table where kernels read it. Rows of pages that
+  // are not full at begin_append may be written.
+  ops::PagedRows entries(size_t layer, const std::byte* const* pages) const;
+  ops::PagedRows index_keys(size_t layer, const std::byte* const* pages) const;
+  std::byte* window_ring(size_t layer) { return tail_.data() + layout_->layers[layer].window_offset; }
   float* tail_floats(int64_t offset) { return reinterpret_cast<float*>(tail_.data() + offset); }
-  const float* tail_floats(int64_t offset) const { return reinterpret_cast<const float*>(tail_.data() + offset); }
 
  private:
+  struct Page {
+    Buffer rows;               // page_bytes; the ids' place in it is filled when the state is saved
+    std::vector<int32_t> ids;  // [page_tokens]
+  };
   struct Checkpoint {
     int64_t length;
     Buffer tail;  // checkpoint_bytes
   };
 
-  SequenceState() = default;
-  Result<void> add_page();
-  Result<Buffer> page_front(int64_t page, int64_t tokens) const;
+  explicit SequenceState(Device& device) : device_(&device) {}
+  Result<Page> new_page() const;
+  Result<Page> page_front(const Page& page, int64_t tokens) const;
+  Result<Buffer> copy_of(const Buffer& buffer, int64_t bytes) const;
   Result<void> cut(int64_t n);
-  std::byte* slot(int64_t offset, int64_t rows_per_page, int64_t row_bytes, int64_t j);
 
+  Device* device_;
   std::shared_ptr<const StateLayout> layout_;
   int64_t length_ = 0;
   // Shared because forks and (later) the prefix tree read the same full pages; the last one may be partly filled and
   // is then this state's own.
-  std::vector<std::shared_ptr<Buffer>> pages_;
-  std::vector<const std::byte*> page_table_;  // pages_[i]->data(), as kernels want it
+  std::vector<std::shared_ptr<Page>> pages_;
   Buffer tail_;
   std::vector<std::shared_ptr<const Checkpoint>> checkpoints_;  // ascending; shared between forks, immutable
 };

@@ -31,6 +31,15 @@ class StringSink final : public ByteSink {
   size_t room_;
 };
 
+std::byte* entry_slot(const SequenceState& state, size_t layer, int64_t j) {
+  const std::vector<const std::byte*> pages = state.page_table();
+  return const_cast<std::byte*>(state.entries(layer, pages.data()).row(j));
+}
+std::byte* index_slot(const SequenceState& state, size_t layer, int64_t j) {
+  const std::vector<const std::byte*> pages = state.page_table();
+  return const_cast<std::byte*>(state.index_keys(layer, pages.data()).row(j));
+}
+
 // Appends n tokens as the forward pass does, writing a pattern that depends on all tokens so far into entries and tail.
 void append(SequenceState& state, int64_t n, uint32_t salt = 0) {
   for (int64_t i = 0; i < n; ++i) {
@@ -40,13 +49,14 @@ void append(SequenceState& state, int64_t n, uint32_t salt = 0) {
     const StateLayout& layout = state.layout();
     for (size_t l = 0; l < layout.layers.size(); ++l) {
       const auto pattern = static_cast<int>((position * 31 + static_cast<int64_t>(l) * 17 + salt) & 0xFF);
-      std::memset(state.window_slot(l, position), pattern, static_cast<size_t>(layout.kv_row_bytes));
+      std::memset(state.window_ring(l) + position % layout.window * layout.kv_row_bytes, pattern,
+                  static_cast<size_t>(layout.kv_row_bytes));
       const LayerLayout& layer = layout.layers[l];
       const int64_t ratio = layer.compressor.ratio;
       if (ratio > 0 && (position + 1) % ratio == 0) {
-        std::memset(state.entry_slot(l, position / ratio), pattern, static_cast<size_t>(layout.kv_row_bytes));
+        std::memset(entry_slot(state, l, position / ratio), pattern, static_cast<size_t>(layout.kv_row_bytes));
         if (layer.index_offset >= 0) {
-          std::memset(state.index_slot(l, position / ratio), pattern ^ 1, static_cast<size_t>(layout.index_row_bytes));
+          std::memset(index_slot(state, l, position / ratio), pattern ^ 1, static_cast<size_t>(layout.index_row_bytes));
         }
         if (layer.compressor.overlaps()) {
           std::fill_n(state.tail_floats(layer.compressor.previous_offset), 2 * ratio * layer.compressor.d,
@@ -65,7 +75,7 @@ void append(SequenceState& state, int64_t n, uint32_t salt = 0) {
 }
 
 SequenceState fresh() {
-  Result<SequenceState> state = SequenceState::create(test::small_layout());
+  Result<SequenceState> state = SequenceState::create(test::one_cpu(), test::small_layout());
   EXPECT_TRUE(state.ok());
   return std::move(*state);
 }
@@ -130,9 +140,9 @@ void append_latents(SequenceState& state, int64_t n, uint32_t salt = 0) {
     ASSERT_TRUE(state.begin_append({&id, 1}).ok());
     const auto pattern = static_cast<int>((position * 31 + salt) & 0xFF);
     for (size_t l = 0; l < 2; ++l) {
-      std::memset(state.entry_slot(l, position), pattern, static_cast<size_t>(state.layout().kv_row_bytes));
+      std::memset(entry_slot(state, l, position), pattern, static_cast<size_t>(state.layout().kv_row_bytes));
     }
-    std::memset(state.index_slot(1, position), pattern ^ 1, static_cast<size_t>(state.layout().index_row_bytes));
+    std::memset(index_slot(state, 1, position), pattern ^ 1, static_cast<size_t>(state.layout().index_row_bytes));
     state.commit_append(1);
   }
 }
@@ -153,8 +163,8 @@ TEST(SequenceState, without_a_tail_it_goes_back_to_any_length_as_if_never_longer
     for (const int64_t n : {0, 1, 127, 128, 129, 256, 299}) {
       if (n > longest) continue;
       SCOPED_TRACE(n);
-      Result<SequenceState> state = SequenceState::create(latent_layout());
-      Result<SequenceState> straight = SequenceState::create(latent_layout());
+      Result<SequenceState> state = SequenceState::create(test::one_cpu(), latent_layout());
+      Result<SequenceState> straight = SequenceState::create(test::one_cpu(), latent_layout());
       ASSERT_TRUE(state.ok() && straight.ok());
       append_latents(*state, n);
       append_latents(*state, longest - n, 3);
@@ -170,7 +180,8 @@ TEST(SequenceState, without_a_tail_it_goes_back_to_any_length_as_if_never_longer
       append_latents(*straight, 60, 5);
       EXPECT_EQ(saved(*state), saved(*straight));
       EXPECT_EQ(saved(*other), before) << "a fork shares pages with what went back";
-      const Result<SequenceState> restored = SequenceState::restore(latent_layout(), saved(*state), "saved");
+      const Result<SequenceState> restored =
+          SequenceState::restore(test::one_cpu(), latent_layout(), saved(*state), "saved");
       ASSERT_TRUE(restored.ok()) << restored.error().to_string();
       EXPECT_EQ(saved(*restored), saved(*state));
     }
@@ -189,7 +200,8 @@ TEST(SequenceState, save_then_restore_is_identity_at_every_length) {
   SequenceState state = fresh();
   for (int64_t length = 0; length < 300; ++length) {
     const std::vector<std::byte> bytes = saved(state);
-    const Result<SequenceState> restored = SequenceState::restore(test::small_layout(), bytes, "saved");
+    const Result<SequenceState> restored =
+        SequenceState::restore(test::one_cpu(), test::small_layout(), bytes, "saved");
     ASSERT_TRUE(restored.ok()) << restored.error().to_string();
     EXPECT_EQ(restored->length(), length);
     ASSERT_EQ(saved(*restored), bytes);
@@ -279,7 +291,7 @@ TEST(SavedState, every_flipped_bit_is_found) {
   for (size_t i = 0; i < good.size(); ++i) {
     std::vector<std::byte> bad = good;
     bad[i] ^= static_cast<std::byte>(1 << (i % 8));
-    const Result<SequenceState> restored = SequenceState::restore(test::small_layout(), bad, "saved");
+    const Result<SequenceState> restored = SequenceState::restore(test::one_cpu(), test::small_layout(), bad, "saved");
     ASSERT_FALSE(restored.ok()) << "byte " << i;
     EXPECT_NE(restored.error().in.find("saved"), std::string::npos);
   }
@@ -290,11 +302,12 @@ TEST(SavedState, every_truncation_is_found) {
   append(state, 3);
   const std::vector<std::byte> good = saved(state);
   for (size_t n = 0; n < good.size(); ++n) {
-    ASSERT_FALSE(SequenceState::restore(test::small_layout(), std::span(good).first(n), "saved").ok()) << n;
+    ASSERT_FALSE(SequenceState::restore(test::one_cpu(), test::small_layout(), std::span(good).first(n), "saved").ok())
+        << n;
   }
   std::vector<std::byte> longer = good;
   longer.push_back(std::byte{0});
-  EXPECT_FALSE(SequenceState::restore(test::small_layout(), longer, "saved").ok());
+  EXPECT_FALSE(SequenceState::restore(test::one_cpu(), test::small_layout(), longer, "saved").ok());
 }
 
 TEST(SavedState, another_model_or_mode_is_named) {
@@ -302,7 +315,7 @@ TEST(SavedState, another_model_or_mode_is_named) {
   append(state, 3);
   const std::vector<std::byte> bytes = saved(state);
   const Result<SequenceState> restored =
-      SequenceState::restore(test::small_layout(NumericMode::kExact), bytes, "saved");
+      SequenceState::restore(test::one_cpu(), test::small_layout(NumericMode::kExact), bytes, "saved");
   ASSERT_FALSE(restored.ok());
   EXPECT_EQ(restored.error().code, ErrorCode::kInvalid);
   EXPECT_NE(restored.error().want.find("mode=exact"), std::string::npos);
@@ -312,7 +325,7 @@ TEST(SavedState, another_model_or_mode_is_named) {
 TEST(SavedState, another_version_is_named) {
   std::vector<std::byte> bytes = saved(fresh());
   bytes[8] = std::byte{9};
-  const Result<SequenceState> restored = SequenceState::restore(test::small_layout(), bytes, "saved");
+  const Result<SequenceState> restored = SequenceState::restore(test::one_cpu(), test::small_layout(), bytes, "saved");
   ASSERT_FALSE(restored.ok());
   EXPECT_EQ(restored.error().code, ErrorCode::kUnsupported);
   EXPECT_EQ(restored.error().found, "version 9");

@@ -2,7 +2,7 @@
 //
 //   page (page_tokens positions, append-only)      tail (changes in place)
 //   +--------------------------------------+       +------------------------------------------------------+
-//   | token ids [page_tokens] int32        |       | per layer: window ring [window rows]                 |
+//   | token ids [page_tokens] int32, saved |       | per layer: window ring [window rows]                 |
 //   | per layer with entries:              |       | per overlapping compressor: the last whole group's   |
 //   |   entries    [page_tokens / ratio]   |       |   first-half K and Z rows                            |
 //   |   index keys [page_tokens / ratio]   |       | draft layer: streams of the last position            |

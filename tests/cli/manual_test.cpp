@@ -171,6 +171,7 @@ TEST(WrongUsage, is_told_in_the_form_of_every_error) {
   EXPECT_EQ(option.exit_code, 2);
   EXPECT_THAT(option.err, HasSubstr("`hadal run --help`"));
   EXPECT_EQ(run_hadal(folder, {"run", "--mode", "quick", "-p", "x"}).exit_code, 2);
+  EXPECT_EQ(run_hadal(folder, {"run", "--device", "gpu", "-p", "x"}).exit_code, 2);
 }
 
 TEST(WrongUsage, hadal_alone_shows_the_help) {

@@ -98,7 +98,7 @@ TEST(DoctorCommandSlow, facts_measurements_and_findings_are_there) {
   EXPECT_GT(number_at(value, {"f32_gflops"}), 0);
   EXPECT_GT(number_at(value, {"disk", "read_gbps"}), 0);
   EXPECT_TRUE(value.find("findings")->is_array());
-  EXPECT_TRUE(value.find("gpus")->items().empty());
+  EXPECT_TRUE(value.find("gpus")->is_array());
 }
 
 TEST(DoctorCommand, a_missing_model_is_named) {

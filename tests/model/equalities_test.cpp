@@ -10,6 +10,7 @@
 
 #include "engine/engine.h"
 #include "testing/compare.h"
+#include "testing/cuda.h"
 
 namespace hadal {
 namespace {
@@ -34,6 +35,7 @@ class StringSink final : public ByteSink {
 struct Setup {
   const char* folder;
   NumericMode mode;
+  Device::Kind device = Device::Kind::kCpu;
 };
 
 std::shared_ptr<const LoadedModel> load(const char* folder) {
@@ -54,8 +56,14 @@ class Equalities : public ::testing::TestWithParam<Setup> {
   // Long enough for two borders of 128 and some groups of every ratio.
   static constexpr int64_t kTokens = 283;
 
-  Engine engine(int64_t chunk, int n_threads = 2) const {
+  void SetUp() override {
+    if (const std::string why = test::why_skip(GetParam().device); !why.empty()) GTEST_SKIP() << why;
+  }
+
+  Engine engine(int64_t chunk, int n_threads = 2) const { return engine(chunk, n_threads, GetParam().device); }
+  static Engine engine(int64_t chunk, int n_threads, Device::Kind device) {
     Result<Engine> made = Engine::create(load(GetParam().folder), {.mode = GetParam().mode,
+                                                                   .device = {.kind = device},
                                                                    .n_threads = n_threads,
                                                                    .context_tokens = 512,
                                                                    .chunk_tokens = chunk,
@@ -243,12 +251,34 @@ TEST_P(Equalities, a_sequence_in_a_batch_of_five_gives_the_bits_it_gives_alone) 
   for (size_t s = 0; s < 5; ++s) expect_equal(whole(ids[s]), collector, sequences[s], 0);
 }
 
+TEST_P(Equalities, a_state_saved_on_one_device_is_the_same_state_on_the_other) {
+  const std::vector<int32_t> ids = tokens(6);
+  Engine one = engine(64, 2, Device::Kind::kCpu);
+  const SequenceId id = open(one);
+  Collector ignored;
+  submit(one, id, ids, LogitsWanted::kNone);
+  run(one, ignored);
+  StringSink saved;
+  ASSERT_TRUE(one.save(id, saved).ok());
+  Engine other = engine(64);
+  const Result<SequenceId> restored = other.restore(saved.bytes, "saved");
+  ASSERT_TRUE(restored.ok()) << restored.error().to_string();
+  EXPECT_EQ(other.tokens(*restored), ids);
+  StringSink again;
+  ASSERT_TRUE(other.save(*restored, again).ok());
+  EXPECT_EQ(again.bytes, saved.bytes);
+}
+
 std::vector<Setup> setups() {
   std::vector<Setup> all;
   for (const char* folder : {"tests/data/v4-random", "tests/data/v4-random-fp8", "models/v4-tiny",
                              "tests/data/v3-random", "tests/data/v3-random-fp8", "tests/data/v32-random"}) {
-    for (const NumericMode mode : {NumericMode::kExact, NumericMode::kPublished, NumericMode::kFast})
+    for (const NumericMode mode : {NumericMode::kExact, NumericMode::kPublished, NumericMode::kFast}) {
       all.push_back({folder, mode});
+      if (std::string_view(folder).find("v4") != std::string_view::npos) {
+        all.push_back({folder, mode, Device::Kind::kCuda});
+      }
+    }
   }
   return all;
 }
@@ -256,7 +286,8 @@ std::vector<Setup> setups() {
 INSTANTIATE_TEST_SUITE_P(Models, Equalities, ::testing::ValuesIn(setups()), [](const auto& test) {
   std::string name = std::string(test.param.folder).substr(std::string(test.param.folder).rfind('/') + 1);
   std::replace(name.begin(), name.end(), '-', '_');
-  return name + "_" + std::string(numeric_mode_name(test.param.mode));
+  name += "_" + std::string(numeric_mode_name(test.param.mode));
+  return test.param.device == Device::Kind::kCuda ? name + "_gpu" : name;
 });
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include "base/io.h"
 #include "engine/compare.h"
+#include "testing/cuda.h"
 
 namespace hadal {
 namespace {
@@ -14,6 +15,7 @@ struct Setup {
   const char* goldens;
   NumericMode mode;
   CpuLevel level;
+  Device::Kind device = Device::Kind::kCpu;
 };
 
 CompareReport compared(const Setup& setup) {
@@ -29,7 +31,7 @@ CompareReport compared(const Setup& setup) {
   const Result<std::string> text = read_file(root / setup.goldens / "goldens.json", 1 << 24);
   EXPECT_TRUE(text.ok());
   const Result<json::Value> about = json::parse(*text, "goldens.json");
-  CompareOptions options{.mode = setup.mode, .engine = {.cpu_level = setup.level}};
+  CompareOptions options{.mode = setup.mode, .engine = {.device = {.kind = setup.device}, .cpu_level = setup.level}};
   const Result<CompareReport> report = compare_with_goldens(*model, *goldens, *about, options, [](int64_t, int64_t) {});
   EXPECT_TRUE(report.ok()) << (report.ok() ? "" : report.error().to_string());
   return report.ok() ? *report : CompareReport{.pass = false};
@@ -38,6 +40,7 @@ CompareReport compared(const Setup& setup) {
 class GoldenVectors : public ::testing::TestWithParam<Setup> {};
 
 TEST_P(GoldenVectors, hold_within_their_tolerances) {
+  if (const std::string why = test::why_skip(GetParam().device); !why.empty()) GTEST_SKIP() << why;
   const CompareReport report = compared(GetParam());
   EXPECT_TRUE(report.pass);
   EXPECT_TRUE(report.greedy_equal);
@@ -50,6 +53,7 @@ TEST_P(GoldenVectors, hold_within_their_tolerances) {
 
 constexpr auto kExact = NumericMode::kExact;
 constexpr auto kPublished = NumericMode::kPublished;
+constexpr auto kGpu = Device::Kind::kCuda;
 const Setup kSetups[] = {
     {"v4_random_avx512", "tests/data/v4-random", "tests/data/v4-random", kExact, CpuLevel::kAvx512},
     {"v4_random_avx2", "tests/data/v4-random", "tests/data/v4-random", kExact, CpuLevel::kAvx2},
@@ -70,18 +74,30 @@ const Setup kSetups[] = {
     {"v32_random_portable", "tests/data/v32-random", "tests/data/v32-random", kExact, CpuLevel::kPortable},
     {"v32_random_index", "tests/data/v32-random", "tests/data/v32-random", kPublished, CpuLevel::kAvx512},
     {"v4_tiny", "models/v4-tiny", "tests/data/v4-tiny", kExact, CpuLevel::kAvx512},
+    {"v4_random_gpu", "tests/data/v4-random", "tests/data/v4-random", kExact, CpuLevel::kAvx512, kGpu},
+    {"v4_random_published_gpu", "tests/data/v4-random", "tests/data/v4-random", kPublished, CpuLevel::kAvx512, kGpu},
+    {"v4_random_fp8_gpu", "tests/data/v4-random-fp8", "tests/data/v4-random-fp8", kExact, CpuLevel::kAvx512, kGpu},
+    {"v4_random_fp8_published_gpu", "tests/data/v4-random-fp8", "tests/data/v4-random-fp8", kPublished,
+     CpuLevel::kAvx512, kGpu},
+    {"v4_tiny_gpu", "models/v4-tiny", "tests/data/v4-tiny", kExact, CpuLevel::kAvx512, kGpu},
 };
 
 INSTANTIATE_TEST_SUITE_P(Models, GoldenVectors, ::testing::ValuesIn(kSetups),
                          [](const auto& test) { return test.param.name; });
 
-TEST(FastMode, stays_within_the_promised_divergence_on_the_trained_model) {
+class FastMode : public ::testing::TestWithParam<Device::Kind> {};
+
+TEST_P(FastMode, stays_within_the_promised_divergence_on_the_trained_model) {
+  if (const std::string why = test::why_skip(GetParam()); !why.empty()) GTEST_SKIP() << why;
   const CompareReport report =
-      compared({"v4_tiny", "models/v4-tiny", "tests/data/v4-tiny", NumericMode::kFast, CpuLevel::kAvx512});
+      compared({"", "models/v4-tiny", "tests/data/v4-tiny", NumericMode::kFast, CpuLevel::kAvx512, GetParam()});
   // Design, "Numbers": mean KL of fast against exact at most 2e-3 nats on the trained fixture.
   EXPECT_LE(report.kl_mean, 2e-3);
   EXPECT_TRUE(report.pass);
 }
+
+INSTANTIATE_TEST_SUITE_P(Devices, FastMode, ::testing::Values(Device::Kind::kCpu, kGpu),
+                         [](const auto& test) { return test.param == kGpu ? "gpu" : "cpu"; });
 
 }  // namespace
 }  // namespace hadal

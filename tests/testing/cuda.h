@@ -8,6 +8,7 @@
 #include <memory>
 #include <random>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/dtype.h"
@@ -21,6 +22,12 @@ inline Result<CudaDevice*> cuda_device() {
   static Result<std::unique_ptr<CudaDevice>> device = CudaDevice::open({});
   if (!device.ok()) return device.error();
   return device->get();
+}
+
+// Why a test on this kind of device must be skipped; empty: it need not.
+inline std::string why_skip(Device::Kind kind) {
+  const Result<CudaDevice*> gpu = cuda_device();
+  return kind == Device::Kind::kCpu || gpu.ok() ? "" : gpu.error().to_string();
 }
 
 // Buffers that live as long as this object; errors stop the program, since tests cannot go on without memory.

@@ -39,4 +39,10 @@ inline std::shared_ptr<const StateLayout> small_layout(NumericMode mode = Numeri
   return std::make_shared<const StateLayout>(std::move(*layout));
 }
 
+// Where such states lie.
+inline Device& one_cpu() {
+  static CpuDevice cpu({.n_threads = 1});
+  return cpu;
+}
+
 }  // namespace hadal::test
