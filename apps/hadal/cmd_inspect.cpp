@@ -44,7 +44,7 @@ std::string layer_kinds(const ModelDescription& d) {
   const auto count = [&](const auto& is_so) { return std::count_if(d.layers.begin(), d.layers.end(), is_so); };
   std::vector<std::string> kinds;
   for (const auto& [kind, name] : kKinds) {
-    const auto n = count([kind = kind](const LayerDescription& layer) { return layer.attention == kind; });
+    const auto n = count([wanted = kind](const LayerDescription& layer) { return layer.attention == wanted; });
     if (n > 0) kinds.push_back(fmt::format("{} {}", n, name));
   }
   std::string text = fmt::format("{} ({}", d.layers.size(), fmt::join(kinds, ", "));

@@ -4,6 +4,10 @@
 // Both walk k in the same steps with one accumulator, so a token gets the same bits alone and among others.
 #pragma once
 
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
 #include "base/unrolled.h"
 #include "ops/linear/linear.h"
 #include "ops/linear/weight_rows_avx512.h"
@@ -17,6 +21,7 @@ struct Bf16Dot {
   static constexpr int64_t kStep = 32;
   using Vector = __m512i;
   static Vector load(const Number* p) { return _mm512_loadu_si512(p); }
+  static void store(Number* p, Vector v) { _mm512_storeu_si512(p, v); }
   static __m512 add(__m512 acc, Vector w, Vector x) { return _mm512_dpbf16_ps(acc, (__m512bh)w, (__m512bh)x); }
 
   static __m512 add64(__m512 acc, const Words64& w, const Number* x) {
@@ -26,13 +31,35 @@ struct Bf16Dot {
     _mm512_storeu_si512(out, w.low);
     _mm512_storeu_si512(out + step_stride, w.high);
   }
-  // x * 2^e; exact unless it leaves the range of BF16.
-  static void scale16(const Number* x, float scale, Number* out) {
-    const __m512 v =
-        _mm512_mul_ps(widen_bf16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x))), _mm512_set1_ps(scale));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out),
-                        _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_castps_si512(v), 16)));
-  }
+  // x times a power of two, exact unless it leaves the range of BF16: where neither does, by an addition to exponents.
+  class Scale {
+   public:
+    explicit Scale(float factor) : factor_(_mm512_set1_ps(factor)), is_normal_(std::isnormal(factor)) {
+      const int shift = (static_cast<int>(std::bit_cast<uint32_t>(factor) >> 23) - 127) * 0x80;
+      const int least = std::max(0x80, 0x80 - shift);  // magnitudes that stay normal
+      const int most = std::min(0x7F7F, 0x7F7F - shift);
+      shift_ = _mm512_set1_epi16(static_cast<int16_t>(shift));
+      least_ = _mm512_set1_epi16(static_cast<int16_t>(least));
+      range_ = _mm512_set1_epi16(static_cast<int16_t>(most - least));
+    }
+    Vector times(Vector x) const {
+      const __m512i magnitude = _mm512_and_si512(x, _mm512_set1_epi16(0x7FFF));
+      const __mmask32 is_number = _mm512_test_epi16_mask(magnitude, magnitude);
+      const __mmask32 stays = _mm512_cmple_epu16_mask(_mm512_sub_epi16(magnitude, least_), range_);
+      if (is_normal_ && (is_number & ~stays) == 0) [[likely]]
+        return _mm512_mask_add_epi16(x, is_number, x, shift_);
+      return _mm512_inserti64x4(_mm512_castsi256_si512(times_half(_mm512_castsi512_si256(x))),
+                                times_half(_mm512_extracti64x4_epi64(x, 1)), 1);
+    }
+
+   private:
+    __m256i times_half(__m256i x) const {
+      return _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_castps_si512(_mm512_mul_ps(widen_bf16(x), factor_)), 16));
+    }
+    __m512 factor_;
+    bool is_normal_;
+    __m512i shift_, least_, range_;
+  };
 };
 
 struct F32Dot {
@@ -40,6 +67,7 @@ struct F32Dot {
   static constexpr int64_t kStep = 16;
   using Vector = __m512;
   static Vector load(const Number* p) { return _mm512_loadu_ps(p); }
+  static void store(Number* p, Vector v) { _mm512_storeu_ps(p, v); }
   static __m512 add(__m512 acc, Vector w, Vector x) { return _mm512_fmadd_ps(w, x, acc); }
 
   static __m512 add64(__m512 acc, const Floats64& w, const Number* x) {
@@ -49,9 +77,11 @@ struct F32Dot {
   static void store64(const Floats64& w, Number* out, int64_t step_stride) {
     unrolled<4>([&](auto i) HADAL_INLINE { _mm512_storeu_ps(out + i * step_stride, w.v[i]); });
   }
-  static void scale16(const Number* x, float scale, Number* out) {
-    _mm512_storeu_ps(out, _mm512_mul_ps(_mm512_loadu_ps(x), _mm512_set1_ps(scale)));
-  }
+  struct Scale {
+    explicit Scale(float scale) : factor(_mm512_set1_ps(scale)) {}
+    Vector times(Vector x) const { return _mm512_mul_ps(x, factor); }
+    __m512 factor;
+  };
 };
 
 // How far ahead of the multiplication weights are fetched into L2, in bytes at least: the time that memory takes at
@@ -125,79 +155,84 @@ void widen_row(const Row& row, int64_t K, typename Dot::Number* out, int64_t ste
   if (K_full < K) Dot::store64(row.load_tail(K_full, K - K_full), out + K_full * stride, step_stride);
 }
 
-// acc[t][r] += w[r] . x[t] over n numbers. TT x RR accumulators: 6 x 4 = 24 of 32 registers, 4 weights, 1 activation.
+// y[t][r] = w[r] . x[t] over all of K. TT x RR accumulators: 6 x 4 = 24 of 32 registers, 4 weights, 1 activation. They
+// stay in registers from end to end: taking K in pieces that fit L1 costs more for accumulators that come and go (10 to
+// 20 %) than activations and weights cost that come from L2, where they are read in order.
 template <class Dot, int TT, int RR>
-void tile(const Interleaved<typename Dot::Number>& x, const Interleaved<typename Dot::Number>& w, int64_t n,
-          __m512* acc, int64_t acc_stride) {
-  __m512 a[TT][RR];
+void tile(const Interleaved<typename Dot::Number>& x, const Interleaved<typename Dot::Number>& w, int64_t k_padded,
+          float* y, int64_t y_stride) {
+  __m512 acc[TT][RR];
   unrolled<TT>([&](auto t)
-                   HADAL_INLINE { unrolled<RR>([&](auto r) HADAL_INLINE { a[t][r] = acc[t * acc_stride + r]; }); });
+                   HADAL_INLINE { unrolled<RR>([&](auto r) HADAL_INLINE { acc[t][r] = _mm512_setzero_ps(); }); });
   const typename Dot::Number* x_at = x.at;
   const typename Dot::Number* w_at = w.at;
-  for (int64_t k = 0; k < n; k += Dot::kStep) {
+  for (int64_t k = 0; k < k_padded; k += Dot::kStep) {
     typename Dot::Vector wv[RR];
     unrolled<RR>([&](auto r) HADAL_INLINE { wv[r] = Dot::load(w_at + r * w.row_stride); });
     unrolled<TT>([&](auto t) HADAL_INLINE {
       const typename Dot::Vector xv = Dot::load(x_at + t * x.row_stride);
-      unrolled<RR>([&](auto r) HADAL_INLINE { a[t][r] = Dot::add(a[t][r], wv[r], xv); });
+      unrolled<RR>([&](auto r) HADAL_INLINE { acc[t][r] = Dot::add(acc[t][r], wv[r], xv); });
     });
     x_at += x.step_stride;
     w_at += w.step_stride;
   }
-  unrolled<TT>([&](auto t)
-                   HADAL_INLINE { unrolled<RR>([&](auto r) HADAL_INLINE { acc[t * acc_stride + r] = a[t][r]; }); });
-}
-
-template <class Dot, int RR>
-void tile_of(int64_t tokens, const Interleaved<typename Dot::Number>& x, const Interleaved<typename Dot::Number>& w,
-             int64_t n, __m512* acc, int64_t acc_stride) {
-  switch (tokens) {
-    case 1:
-      return tile<Dot, 1, RR>(x, w, n, acc, acc_stride);
-    case 2:
-      return tile<Dot, 2, RR>(x, w, n, acc, acc_stride);
-    case 3:
-      return tile<Dot, 3, RR>(x, w, n, acc, acc_stride);
-    case 4:
-      return tile<Dot, 4, RR>(x, w, n, acc, acc_stride);
-    case 5:
-      return tile<Dot, 5, RR>(x, w, n, acc, acc_stride);
-    default:
-      return tile<Dot, 6, RR>(x, w, n, acc, acc_stride);
-  }
+  unrolled<TT>([&](auto t) HADAL_INLINE {
+    unrolled<RR>([&](auto r) HADAL_INLINE { y[t * y_stride + r] = sum_tree(acc[t][r]); });
+  });
 }
 
 constexpr int64_t kTileTokens = 6;
 constexpr int64_t kTileRows = 4;
-// Rows whose accumulators wait in memory while k goes on.
-constexpr int64_t kPanelRows = 16;
-// Numbers of k taken at once: 6 tokens x 1024 x 2 B = 12 KiB of activations stay in the 32 KiB of L1 while 16 rows
-// pass; the accumulators go to memory between (6 %).
-constexpr int64_t kTileK = 1024;
 
-// y[t][r] = w[r] . x[t]; tokens <= 6, n <= 16 rows. Row r of w lies at w_at(r): groups of four rows are interleaved.
+template <class Dot, int RR>
+void tile_of(int64_t tokens, const Interleaved<typename Dot::Number>& x, const Interleaved<typename Dot::Number>& w,
+             int64_t k_padded, float* y, int64_t y_stride) {
+  switch (tokens) {
+    case 1:
+      return tile<Dot, 1, RR>(x, w, k_padded, y, y_stride);
+    case 2:
+      return tile<Dot, 2, RR>(x, w, k_padded, y, y_stride);
+    case 3:
+      return tile<Dot, 3, RR>(x, w, k_padded, y, y_stride);
+    case 4:
+      return tile<Dot, 4, RR>(x, w, k_padded, y, y_stride);
+    case 5:
+      return tile<Dot, 5, RR>(x, w, k_padded, y, y_stride);
+    default:
+      return tile<Dot, 6, RR>(x, w, k_padded, y, y_stride);
+  }
+}
+
+// Tokens that pass a panel together: two tiles of them, so that four rows come from L2 or L3 once for both.
+constexpr int64_t kPassTokens = 2 * kTileTokens;
+
+// The tokens of a pass, interleaved tile by tile.
+template <class Dot>
+struct Pass {
+  typename Dot::Number* at;  // [tokens, k_padded]
+  int64_t tokens;
+  int64_t k_padded;
+
+  int64_t tile_tokens(int64_t t) const { return std::min(kTileTokens, tokens - t / kTileTokens * kTileTokens); }
+  typename Dot::Number* token(int64_t t) const {
+    return at + t / kTileTokens * kTileTokens * k_padded + t % kTileTokens * Dot::kStep;
+  }
+  int64_t step_stride(int64_t t) const { return tile_tokens(t) * Dot::kStep; }
+};
+
+// y[t][r] = w[r] . x[t] for the tokens of a pass and n rows. Row r of w lies at w_at(r): groups of kTileRows rows are
+// interleaved.
 template <class Dot, class RowAt>
-void panel_times_tokens(const RowAt& w_at, int64_t n, const Interleaved<typename Dot::Number>& x, int64_t tokens,
-                        int64_t k_padded, float* y, int64_t y_stride) {
-  using Operand = Interleaved<typename Dot::Number>;
-  __m512 acc[kTileTokens * kPanelRows];
-  for (int64_t i = 0; i < kTileTokens * kPanelRows; ++i) acc[i] = _mm512_setzero_ps();
-  for (int64_t k = 0; k < k_padded; k += kTileK) {
-    const int64_t numbers = std::min(kTileK, k_padded - k);
-    const Operand x_k{x.at + k / Dot::kStep * x.step_stride, x.row_stride, x.step_stride};
-    const auto w_k = [&](int64_t r) {
-      const Operand w = w_at(r);
-      return Operand{w.at + k / Dot::kStep * w.step_stride, w.row_stride, w.step_stride};
-    };
-    int64_t r = 0;
-    for (; r + kTileRows <= n; r += kTileRows) {
-      tile_of<Dot, kTileRows>(tokens, x_k, w_k(r), numbers, acc + r, kPanelRows);
+void rows_times_pass(const RowAt& w_at, int64_t n, const Pass<Dot>& x, float* y, int64_t y_stride) {
+  const auto tiles = [&]<int RR>(int64_t r) {
+    for (int64_t t = 0; t < x.tokens; t += kTileTokens) {
+      tile_of<Dot, RR>(x.tile_tokens(t), {x.token(t), Dot::kStep, x.step_stride(t)}, w_at(r), x.k_padded,
+                       y + t * y_stride + r, y_stride);
     }
-    for (; r < n; ++r) tile_of<Dot, 1>(tokens, x_k, w_k(r), numbers, acc + r, kPanelRows);
-  }
-  for (int64_t t = 0; t < tokens; ++t) {
-    for (int64_t r = 0; r < n; ++r) y[t * y_stride + r] = sum_tree(acc[t * kPanelRows + r]);
-  }
+  };
+  int64_t r = 0;
+  for (; r + kTileRows <= n; r += kTileRows) tiles.template operator()<kTileRows>(r);
+  for (; r < n; ++r) tiles.template operator()<1>(r);
 }
 
 }  // namespace

@@ -159,48 +159,62 @@ struct alignas(64) Int8PanelBlock {
   float scale[16];  // or exponents, see add_block_by_exponent
 };
 
-// acc[t][r] += w[r] . x[t] over n blocks; the panel is [block][RR].
+// Stored rows that are widened next, fetched while this panel is multiplied: widening alone would wait for memory.
+struct Upcoming {
+  const std::byte* at;
+  const std::byte* end;
+
+  void fetch() {
+    if (at >= end) return;
+    fetch_line(at);
+    fetch_line(at + 64);
+    at += 128;
+  }
+};
+
+// y[t][r] = w[r] . x[t] over n blocks; the panel is [block][RR]. As in dot_avx512.h the accumulators stay in registers
+// from end to end.
 template <int TT, int RR, bool kByExponent>
-void int8_tile(const Int8Block* const* x, int64_t block0, const Int8PanelBlock* panel, int64_t n, __m512* acc,
-               int64_t acc_stride) {
-  __m512 a[TT][RR];
+void int8_tile(const Int8Block* const* x, const Int8PanelBlock* panel, int64_t n, Upcoming& upcoming, float* y,
+               int64_t y_stride) {
+  __m512 acc[TT][RR];
   unrolled<TT>([&](auto t)
-                   HADAL_INLINE { unrolled<RR>([&](auto r) HADAL_INLINE { a[t][r] = acc[t * acc_stride + r]; }); });
+                   HADAL_INLINE { unrolled<RR>([&](auto r) HADAL_INLINE { acc[t][r] = _mm512_setzero_ps(); }); });
   for (int64_t block = 0; block < n; ++block, panel += RR) {
+    upcoming.fetch();
     Int8Weights w[RR];
     unrolled<RR>([&](auto r) HADAL_INLINE {
       w[r] = {_mm512_load_si512(panel[r].even), _mm512_load_si512(panel[r].odd), _mm512_load_ps(panel[r].scale)};
     });
     unrolled<TT>([&](auto t) HADAL_INLINE {
-      const Int8Block& x_block = x[t][block0 + block];
       unrolled<RR>([&](auto r) HADAL_INLINE {
-        a[t][r] = kByExponent ? add_block_by_exponent(a[t][r], w[r], x_block) : add_block(a[t][r], w[r], x_block);
+        acc[t][r] =
+            kByExponent ? add_block_by_exponent(acc[t][r], w[r], x[t][block]) : add_block(acc[t][r], w[r], x[t][block]);
       });
     });
   }
-  unrolled<TT>([&](auto t)
-                   HADAL_INLINE { unrolled<RR>([&](auto r) HADAL_INLINE { acc[t * acc_stride + r] = a[t][r]; }); });
+  unrolled<TT>([&](auto t) HADAL_INLINE {
+    unrolled<RR>([&](auto r) HADAL_INLINE { y[t * y_stride + r] = sum_tree(acc[t][r]); });
+  });
 }
 
 template <int RR, bool kByExponent>
-void int8_tile_of(int64_t tokens, const Int8Block* const* x, int64_t block0, const Int8PanelBlock* panel, int64_t n,
-                  __m512* acc, int64_t acc_stride) {
+void int8_tile_of(int64_t tokens, const Int8Block* const* x, const Int8PanelBlock* panel, int64_t n, Upcoming& upcoming,
+                  float* y, int64_t y_stride) {
   switch (tokens) {
     case 1:
-      return int8_tile<1, RR, kByExponent>(x, block0, panel, n, acc, acc_stride);
+      return int8_tile<1, RR, kByExponent>(x, panel, n, upcoming, y, y_stride);
     case 2:
-      return int8_tile<2, RR, kByExponent>(x, block0, panel, n, acc, acc_stride);
+      return int8_tile<2, RR, kByExponent>(x, panel, n, upcoming, y, y_stride);
     case 3:
-      return int8_tile<3, RR, kByExponent>(x, block0, panel, n, acc, acc_stride);
+      return int8_tile<3, RR, kByExponent>(x, panel, n, upcoming, y, y_stride);
     default:
-      return int8_tile<4, RR, kByExponent>(x, block0, panel, n, acc, acc_stride);
+      return int8_tile<4, RR, kByExponent>(x, panel, n, upcoming, y, y_stride);
   }
 }
 
 constexpr int64_t kInt8TileTokens = 4;
 constexpr int64_t kInt8TileRows = 4;
-// Blocks taken at once: 4 tokens x 8 x 256 B = 8 KiB and 4 rows x 8 x 192 B = 6 KiB share L1.
-constexpr int64_t kInt8TileBlocks = 8;
 
 constexpr int64_t kInt8PanelRows = 64;
 
@@ -259,29 +273,25 @@ inline bool has_nan_scale(const Int8Block* x, int64_t n_blocks) {
 
 // y[t][r] for up to kInt8TileTokens tokens.
 template <bool kByExponent>
-void int8_panel_times_tokens(const Int8Panel& panel, const Int8Block* const* x, int64_t tokens, float* y,
-                             int64_t y_stride) {
-  __m512 acc[kInt8TileTokens * kInt8PanelRows];
-  std::fill_n(acc, kInt8TileTokens * kInt8PanelRows, _mm512_setzero_ps());
-  for (int64_t block = 0; block < panel.n_blocks; block += kInt8TileBlocks) {
-    const int64_t blocks = std::min(kInt8TileBlocks, panel.n_blocks - block);
-    int64_t r = 0;
-    for (; r < panel.n_grouped; r += kInt8TileRows) {
-      int8_tile_of<kInt8TileRows, kByExponent>(tokens, x, block, panel.at(r, block), blocks, acc + r, kInt8PanelRows);
-    }
-    for (; r < panel.n; ++r) {
-      int8_tile_of<1, kByExponent>(tokens, x, block, panel.at(r, block), blocks, acc + r, kInt8PanelRows);
-    }
+void int8_panel_times_tokens(const Int8Panel& panel, const Int8Block* const* x, int64_t tokens, Upcoming& upcoming,
+                             float* y, int64_t y_stride) {
+  int64_t r = 0;
+  for (; r < panel.n_grouped; r += kInt8TileRows) {
+    int8_tile_of<kInt8TileRows, kByExponent>(tokens, x, panel.at(r, 0), panel.n_blocks, upcoming, y + r, y_stride);
   }
-  for (int64_t t = 0; t < tokens; ++t) {
-    for (int64_t r = 0; r < panel.n; ++r) y[t * y_stride + r] = sum_tree(acc[t * kInt8PanelRows + r]);
+  for (; r < panel.n; ++r) {
+    int8_tile_of<1, kByExponent>(tokens, x, panel.at(r, 0), panel.n_blocks, upcoming, y + r, y_stride);
   }
 }
 
-// y[t][r] for n rows and all tokens of x.
+// y[t][r] for n rows and all tokens of x. reads_next: TokenRows.
 inline void int8_rows_times_tokens(const Weight& w, int64_t row0, int64_t n, const Int8Block* const* x, int64_t T,
-                                   float* y, int64_t y_stride) {
+                                   const std::byte* reads_next, float* y, int64_t y_stride) {
   for (int64_t r = 0; r < n; r += kInt8PanelRows) {
+    const bool is_last = r + kInt8PanelRows >= n;
+    const std::byte* next = is_last ? reads_next : Int8Row::at(w, row0 + r + kInt8PanelRows).data;
+    const int64_t next_rows = next == nullptr ? 0 : std::min(kInt8PanelRows, is_last ? n : n - r - kInt8PanelRows);
+    Upcoming upcoming{next, next + next_rows * w.row_bytes()};
     const Int8Panel panel = Int8Panel::widen(w, row0 + r, std::min(kInt8PanelRows, n - r));
     for (int64_t t = 0; t < T; t += kInt8TileTokens) {
       const int64_t tokens = std::min(kInt8TileTokens, T - t);
@@ -290,9 +300,9 @@ inline void int8_rows_times_tokens(const Weight& w, int64_t row0, int64_t n, con
       // A tile is by exponent or not as its panel's scales are stored; a token with NaN is so rare that it may take
       // its rows one by one.
       if (panel.is_addable && !has_nan) {
-        int8_panel_times_tokens<true>(panel, x + t, tokens, y + t * y_stride + r, y_stride);
+        int8_panel_times_tokens<true>(panel, x + t, tokens, upcoming, y + t * y_stride + r, y_stride);
       } else if (!panel.is_addable) {
-        int8_panel_times_tokens<false>(panel, x + t, tokens, y + t * y_stride + r, y_stride);
+        int8_panel_times_tokens<false>(panel, x + t, tokens, upcoming, y + t * y_stride + r, y_stride);
       } else {
         for (int64_t i = t; i < t + tokens; ++i) {
           int8_rows_times_token(w, row0 + r, panel.n, x[i], y + i * y_stride + r);

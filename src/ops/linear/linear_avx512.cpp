@@ -1,7 +1,7 @@
 // linear on AVX-512 with VBMI and BF16 (Zen 4, Sapphire Rapids and later).
 //
-// One token: rows are widened in registers and multiplied at once; bound by memory. Several tokens: 16 rows are widened
-// into a panel that stays in L2 and meets six tokens at a time; bound by the FMA or vdpbf16ps units.
+// One token: rows are widened in registers and multiplied at once; bound by memory. Several tokens: a task's
+// rows are widened into a panel that meets six tokens at a time; bound by the FMA or vdpbf16ps units.
 
 #include <algorithm>
 #include <bit>
@@ -31,10 +31,10 @@ void scale_token(const Weight& w, int64_t row, const typename Dot::Number* x, in
                  typename Dot::Number* out, int64_t step_stride) {
   const int64_t n_blocks = w.scale_stride();
   for (int64_t block = 0; block < n_blocks; ++block) {
-    const float scale = scale_of(w, row, block);
+    const typename Dot::Scale scale(scale_of(w, row, block));
     const int64_t end = block + 1 == n_blocks ? k_padded : (block + 1) * w.scale_cols;
-    for (int64_t k = block * w.scale_cols; k < end; k += 16) {
-      Dot::scale16(x + k, scale, out + k / Dot::kStep * step_stride + k % Dot::kStep);
+    for (int64_t k = block * w.scale_cols; k < end; k += Dot::kStep) {
+      Dot::store(out + k / Dot::kStep * step_stride, scale.times(Dot::load(x + k)));
     }
   }
 }
@@ -57,8 +57,8 @@ void row_block(const Weight& w, int64_t row0, int64_t n, const TokenRows& x, flo
                                               (w.dtype == DType::kF32 && Dot::kStep == 16));
   const int64_t panel_numbers = x.T == 1 || is_direct ? 0 : n * k_padded;
   auto* tokens = reinterpret_cast<Number*>(
-      thread_scratch(ScratchUse::kPanel, static_cast<size_t>(panel_numbers + kTileTokens * k_padded) * sizeof(Number)));
-  Number* panel = tokens + kTileTokens * k_padded;
+      thread_scratch(ScratchUse::kPanel, static_cast<size_t>(panel_numbers + kPassTokens * k_padded) * sizeof(Number)));
+  Number* panel = tokens + kPassTokens * k_padded;
 
   if (x.T == 1) {
     const auto* token = reinterpret_cast<const Number*>(x.rows[0]);
@@ -86,27 +86,20 @@ void row_block(const Weight& w, int64_t row0, int64_t n, const TokenRows& x, flo
   for (int64_t r = 0; r < n && !is_direct; ++r) {
     widen_row<Dot>(Row::at(w, row0 + r), w.cols, place_of(r), group_of(r) * Dot::kStep);
   }
-  for (int64_t t = 0; t < x.T; t += kTileTokens) {
-    const int64_t tokens_now = std::min(kTileTokens, x.T - t);
-    const Interleaved<Number> x_now{tokens, Dot::kStep, tokens_now * Dot::kStep};
-    for (int64_t i = 0; i < tokens_now; ++i) {
+  for (int64_t t = 0; t < x.T; t += kPassTokens) {
+    const Pass<Dot> pass{.at = tokens, .tokens = std::min(kPassTokens, x.T - t), .k_padded = k_padded};
+    for (int64_t i = 0; i < pass.tokens; ++i) {
       const auto* token = reinterpret_cast<const Number*>(x.rows[t + i]);
       if (is_scaled) {
-        scale_token<Dot>(w, row0, token, k_padded, tokens + i * Dot::kStep, x_now.step_stride);
+        scale_token<Dot>(w, row0, token, k_padded, pass.token(i), pass.step_stride(i));
       } else {
-        copy_token<Dot>(token, k_padded, tokens + i * Dot::kStep, x_now.step_stride);
+        copy_token<Dot>(token, k_padded, pass.token(i), pass.step_stride(i));
       }
     }
-    for (int64_t r = 0; r < n; r += kPanelRows) {
-      const int64_t rows = std::min(kPanelRows, n - r);
-      float* out = y + t * y_stride + r;
-      if (is_direct) {
-        panel_times_tokens<Dot>([&](int64_t i) { return stored_row(r + i); }, rows, x_now, tokens_now, k_padded, out,
-                                y_stride);
-      } else {
-        panel_times_tokens<Dot>([&](int64_t i) { return panel_row(r + i); }, rows, x_now, tokens_now, k_padded, out,
-                                y_stride);
-      }
+    if (is_direct) {
+      rows_times_pass(stored_row, n, pass, y + t * y_stride, y_stride);
+    } else {
+      rows_times_pass(panel_row, n, pass, y + t * y_stride, y_stride);
     }
   }
 }
@@ -139,7 +132,7 @@ void row_block_avx512(const Weight& w, int64_t row0, int64_t n, const TokenRows&
   if (x.format == RowFormat::kInt8) {
     const auto* rows = reinterpret_cast<const Int8Block* const*>(x.rows);
     if (x.T == 1) return int8_rows_times_token(w, row0, n, rows[0], y);
-    return int8_rows_times_tokens(w, row0, n, rows, x.T, y, y_stride);
+    return int8_rows_times_tokens(w, row0, n, rows, x.T, x.reads_next, y, y_stride);
   }
   if (x.format == RowFormat::kBf16) {
     const bool has_exact_scale = w.scale == nullptr || w.scale_dtype == DType::kF8E8M0;

@@ -11,6 +11,8 @@ struct TokenRows {
   int64_t K = 0;
   const std::byte* const* rows = nullptr;  // [T] packed rows (PackedRows::row)
   int64_t T = 0;
+  // Where the caller's thread reads next, as many bytes as this call's rows have; a hint, may be null.
+  const std::byte* reads_next = nullptr;
 };
 
 // y[t][n] for the rows [row0, row0 + n) of w, into y + t * y_stride + (row - row0). n <= kRowBlockMax; the rows lie

@@ -210,6 +210,38 @@ TEST(Linear, fp4_with_8_bit_activations_is_the_same_on_avx2_and_avx512) {
   }
 }
 
+// The weights (1, 0, 0, ...) in FP8 under one scale.
+StoredMatrix first_unit_row(int64_t cols, uint8_t scale) {
+  StoredMatrix m = StoredMatrix::all_codes(DType::kF8E4M3, cols, scale);
+  std::fill(m.data.begin(), m.data.end(), std::byte{0});
+  for (int64_t r = 0; r < m.weight.rows; ++r) m.data[static_cast<size_t>(r * cols)] = std::byte{f32_to_e4m3(1.0f)};
+  return m;
+}
+
+TEST(Linear, a_scale_of_fp8_multiplies_every_activation_whatever_its_neighbours_are) {
+  // Scales are added to exponents unless a neighbour would leave the numbers that have one: 2^-130 does.
+  const int64_t cols = 128;
+  for (const CpuLevel level : fast_levels()) {
+    for (const uint8_t scale : {uint8_t{1}, uint8_t{64}, uint8_t{127}, uint8_t{130}, uint8_t{190}, uint8_t{254}}) {
+      const StoredMatrix stored = first_unit_row(cols, scale);
+      for (const float v : {1.0f, -1.5f, 0x1p-126f, 0x1p-70f, -0x1p60f, 0x1.FEp127f}) {
+        for (const int64_t T : {1, 13}) {
+          std::vector<float> x(static_cast<size_t>(T * cols));
+          for (int64_t t = 0; t < T; ++t) x[static_cast<size_t>(t * cols)] = v;
+          const std::vector<float> plain = apply(level, 1, stored.weight, x, T, 1, ActivationRounding::kBf16);
+          for (int64_t t = 0; t < T; ++t) x[static_cast<size_t>(t * cols + 1)] = 0x1p-130f;
+          EXPECT_TRUE(test::same_bits(apply(level, 1, stored.weight, x, T, 1, ActivationRounding::kBf16), plain))
+              << cpu_level_name(level) << " scale " << int{scale} << " times " << v;
+          const float product = v * e8m0_to_f32(scale);
+          if (std::isnormal(product)) {
+            EXPECT_EQ(plain.back(), product);
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST(Linear, the_outermost_scales_of_fp4_are_taken_with_8_bit_activations) {
   // 0 and 255 are no exponent field of a number: the one counts as zero, the other is NaN. 1, 60, 200 and 250 are, and
   // too far from 127 to be added to another exponent.

@@ -86,7 +86,7 @@ BENCHMARK(BM_moe)
     ->Args({1, 24, 1})
     ->Args({1, 24, 2})
     ->Args({48, 24, 2})
-    ->UseManualTime()
+    ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 
 }  // namespace

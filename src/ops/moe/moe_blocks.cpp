@@ -74,12 +74,16 @@ void moe_by_blocks(CpuDevice& cpu, const Moe& op, RowBlockKernel row_block, Swig
     branches.resize(static_cast<size_t>(2 * group.n * n));
     float* gate = branches.data();
     float* up = gate + group.n * n;
-    const TokenRows x{.format = (is_routed(group.first_pair) ? op.x : op.shared_x).format,
-                      .K = op.C,
-                      .rows = x_rows.data() + group.first_pair,
-                      .T = group.n};
-    row_block(group.expert->w1, row0, n, x, gate, n);
-    row_block(group.expert->w3, row0, n, x, up, n);
+    const Weight& w1 = group.expert->w1;
+    const Weight& w3 = group.expert->w3;
+    TokenRows x{.format = (is_routed(group.first_pair) ? op.x : op.shared_x).format,
+                .K = op.C,
+                .rows = x_rows.data() + group.first_pair,
+                .T = group.n,
+                .reads_next = w3.data + row0 * w3.row_bytes()};
+    row_block(w1, row0, n, x, gate, n);
+    x.reads_next = nullptr;
+    row_block(w3, row0, n, x, up, n);
     for (int64_t j = 0; j < group.n; ++j) {
       const int64_t p = group.first_pair + j;
       swiglu_kernel(gate + j * n, up + j * n, n, op.swiglu_limit, pairs.weight[static_cast<size_t>(p)],
@@ -107,10 +111,15 @@ void moe_by_blocks(CpuDevice& cpu, const Moe& op, RowBlockKernel row_block, Swig
     thread_local std::vector<float> terms;
     terms.resize(static_cast<size_t>(op.T * n));
     for (int64_t t = 0; t < op.T; ++t) std::fill_n(op.y + t * op.C + begin, n, 0.0f);
-    for (const Group& group : pairs.groups) {
+    for (size_t g = 0; g < pairs.groups.size(); ++g) {
+      const Group& group = pairs.groups[g];
       const ActivationRounding rounding = is_routed(group.first_pair) ? op.hidden_rounding : op.shared_hidden_rounding;
-      const TokenRows x{
-          .format = row_format(rounding), .K = op.I, .rows = h_rows.data() + group.first_pair, .T = group.n};
+      const Weight* next = g + 1 < pairs.groups.size() ? &pairs.groups[g + 1].expert->w2 : nullptr;
+      const TokenRows x{.format = row_format(rounding),
+                        .K = op.I,
+                        .rows = h_rows.data() + group.first_pair,
+                        .T = group.n,
+                        .reads_next = next == nullptr ? nullptr : next->data + begin * next->row_bytes()};
       row_block(group.expert->w2, begin, n, x, terms.data(), n);
       for (int64_t j = 0; j < group.n; ++j) {
         float* y = op.y + pairs.token[static_cast<size_t>(group.first_pair + j)] * op.C + begin;
