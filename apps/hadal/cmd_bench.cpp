@@ -46,8 +46,9 @@ void print_table(const BenchReport& report, const Style& style) {
   fmt::print("\n");
   fmt::print("limits, measured between the steps of each row:\n");
   for (const BenchRow& row : report.rows) {
-    fmt::print("  {:<18} memory {:.2f} GB/s, arithmetic {:.1f} GFLOP/s\n", label(row), row.limit_bytes_per_s() / kGiga,
-               row.peak_flops() / kGiga);
+    const std::string peak =
+        row.peak_flops() > 0 ? fmt::format("{:.1f} GFLOP/s", row.peak_flops() / kGiga) : "not measured";
+    fmt::print("  {:<18} memory {:.2f} GB/s, arithmetic {}\n", label(row), row.limit_bytes_per_s() / kGiga, peak);
   }
   if (report.is_warm) {
     fmt::print("load: {} to touch every weight once, not part of any row\n", format_seconds(report.load_s));
