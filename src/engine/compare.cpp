@@ -9,7 +9,7 @@
 
 #include "engine/logits.h"
 #include "model/device_weights.h"
-#include "plan/gpu_support.h"
+#include "plan/device_support.h"
 
 namespace hadal {
 namespace {
@@ -425,9 +425,8 @@ Result<CompareReport> compare_with_goldens(const std::shared_ptr<const LoadedMod
   const CpuDevice::Options cpu_options{.n_threads = options.engine.n_threads,
                                        .pin = options.engine.pin,
                                        .level = options.engine.cpu_level.value_or(detected_cpu_level())};
-  if (options.engine.device.kind == Device::Kind::kCuda) {
-    HADAL_TRY(check_gpu_support(model->description, model->weights.weights(), options.mode));
-  }
+  HADAL_TRY(
+      check_device_support(options.engine.device.kind, model->description, model->weights.weights(), options.mode));
   HADAL_ASSIGN(const std::unique_ptr<Device> device, open_device(options.engine.device, cpu_options));
   HADAL_ASSIGN(const DeviceWeights weights, DeviceWeights::create(*device, model->weights.weights(), true));
   const Run run{*device, weights.weights(), *model, options, goldens, about};

@@ -7,7 +7,7 @@
 #include "base/check.h"
 #include "device/cpu/host_memory.h"
 #include "model/device_weights.h"
-#include "plan/gpu_support.h"
+#include "plan/device_support.h"
 #include "plan/step_cost.h"
 
 namespace hadal {
@@ -81,7 +81,7 @@ CpuDevice::Options cpu_options(const EngineOptions& options) {
 // threads twice.
 Result<std::unique_ptr<Device>> open_gpu(const LoadedModel& model, const EngineOptions& options) {
   if (options.device.kind == Device::Kind::kCpu) return std::unique_ptr<Device>();
-  HADAL_TRY(check_gpu_support(model.description, model.weights.weights(), options.mode));
+  HADAL_TRY(check_device_support(options.device.kind, model.description, model.weights.weights(), options.mode));
   return open_device(options.device, cpu_options(options));
 }
 

@@ -1,4 +1,4 @@
-#include "plan/gpu_support.h"
+#include "plan/device_support.h"
 
 #include <gtest/gtest.h>
 
@@ -6,11 +6,11 @@ namespace hadal {
 namespace {
 
 std::string refusal(const ModelDescription& d, const ModelWeights& weights, NumericMode mode = NumericMode::kFast) {
-  const Result<void> result = check_gpu_support(d, weights, mode);
+  const Result<void> result = check_device_support(Device::Kind::kCuda, d, weights, mode);
   return result.ok() ? "" : result.error().in;
 }
 
-TEST(GpuSupport, what_is_missing_is_named) {
+TEST(DeviceSupport, what_is_missing_on_a_gpu_is_named) {
   ModelDescription d;
   d.layers.resize(1);
   ModelWeights weights;
@@ -21,6 +21,7 @@ TEST(GpuSupport, what_is_missing_is_named) {
   ModelDescription latent = d;
   latent.layers[0].attention = AttentionKind::kMla;
   EXPECT_EQ(refusal(latent, weights), "multi-head latent attention");
+  EXPECT_TRUE(check_device_support(Device::Kind::kCpu, latent, weights, NumericMode::kFast).ok());
   ModelDescription plain = d;
   plain.residual = ResidualKind::kPlain;
   EXPECT_EQ(refusal(plain, weights), "a residual without hyper-connections");

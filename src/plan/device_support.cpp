@@ -1,4 +1,4 @@
-#include "plan/gpu_support.h"
+#include "plan/device_support.h"
 
 #include <fmt/format.h>
 
@@ -31,7 +31,9 @@ bool is_rounded(const Weight& w, NumericMode mode) {
 
 }  // namespace
 
-Result<void> check_gpu_support(const ModelDescription& d, const ModelWeights& weights, NumericMode mode) {
+Result<void> check_device_support(Device::Kind device, const ModelDescription& d, const ModelWeights& weights,
+                                  NumericMode mode) {
+  if (device == Device::Kind::kCpu) return {};
   if (d.has_mla()) return unsupported("multi-head latent attention");
   if (d.residual == ResidualKind::kPlain) return unsupported("a residual without hyper-connections");
   if (d.n_expert_groups > 1) return unsupported("experts chosen within groups");
