@@ -8,6 +8,7 @@
 #include "base/format.h"
 #include "commands.h"
 #include "embedded_model.h"
+#include "engine/model_text.h"
 #include "inspect_saved.h"
 #include "model/inspect.h"
 #include "progress_line.h"
@@ -64,7 +65,22 @@ std::string attention_sizes(const ModelDescription& d) {
                      d.head_dim, d.rope_head_dim, d.q_lora_rank, d.o_groups, d.o_lora_rank, d.window);
 }
 
-void print_description(const InspectReport& report) {
+// How it is spoken to. What is wrong with the files that say so is a finding like any other.
+std::string find_prompt(ModelFiles& files, InspectReport& report) {
+  if (!report.description) return "";
+  Result<std::optional<Tokenizer>> tokenizer = read_tokenizer(files, *report.description);
+  if (!tokenizer.ok()) {
+    report.problems.push_back(std::move(tokenizer).error());
+    return "";
+  }
+  const Tokenizer* known = *tokenizer ? &**tokenizer : nullptr;
+  Result<PromptEncoding> encoding = find_prompt_encoding(files, *report.description, known);
+  if (encoding.ok()) return std::string(prompt_encoding_name(*encoding));
+  report.problems.push_back(std::move(encoding).error());
+  return "";
+}
+
+void print_description(const InspectReport& report, std::string_view prompt) {
   const ModelDescription& d = *report.description;
   fmt::print("{}: {}\n", report.place, d.family);
   print_row("layers", layer_kinds(d));
@@ -79,6 +95,7 @@ void print_description(const InspectReport& report) {
   print_row("experts", fmt::format("{} of {} and {} shared, width {}", d.n_experts_per_token, d.n_routed_experts,
                                    d.n_shared_experts, d.moe_inter_dim));
   print_row("context", format_count(static_cast<uint64_t>(d.context_tokens_max)));
+  if (!prompt.empty()) print_row("prompt", std::string(prompt));
   print_row("identity", report.identity);
 }
 
@@ -125,18 +142,19 @@ Result<VerifyReport> verify(const Checkpoint& checkpoint) {
   });
 }
 
-void print_json(const InspectReport& report, const std::optional<Checkpoint>& checkpoint, bool tensors,
-                const std::optional<VerifyReport>& verified) {
+void print_json(const InspectReport& report, std::string_view prompt, const std::optional<Checkpoint>& checkpoint,
+                bool tensors, const std::optional<VerifyReport>& verified) {
   json::Value out = inspect_to_json(report);
+  out.set("prompt_encoding", prompt.empty() ? json::Value() : json::Value::string(prompt));
   if (tensors && checkpoint) out.set("tensors", tensors_to_json(*checkpoint));
   if (verified) out.set("verify", verify_to_json(*verified));
   fmt::print("{}\n", json::dump_pretty(out));
 }
 
-void print_text(const InspectReport& report, const std::optional<Checkpoint>& checkpoint, bool tensors,
-                const std::optional<VerifyReport>& verified) {
+void print_text(const InspectReport& report, std::string_view prompt, const std::optional<Checkpoint>& checkpoint,
+                bool tensors, const std::optional<VerifyReport>& verified) {
   if (report.description) {
-    print_description(report);
+    print_description(report, prompt);
   } else {
     fmt::print("{}\n", report.place);
   }
@@ -153,14 +171,15 @@ Result<int> inspect(const Options& options) {
   }
   HADAL_ASSIGN(ModelFiles files, options.path.empty() ? Result<ModelFiles>(embedded_model()) : ModelFiles::open(path));
   std::optional<Checkpoint> checkpoint;
-  const InspectReport report = inspect_model(files, checkpoint);
+  InspectReport report = inspect_model(files, checkpoint);
+  const std::string prompt = find_prompt(files, report);
   std::optional<VerifyReport> verified;
   if (options.verify && checkpoint) {
     Result<VerifyReport> result = verify(*checkpoint);
     if (!result.ok() && result.error().code == ErrorCode::kCancelled) return kExitInterrupted;
     HADAL_ASSIGN(verified, std::move(result));
   }
-  (options.json ? print_json : print_text)(report, checkpoint, options.tensors, verified);
+  (options.json ? print_json : print_text)(report, prompt, checkpoint, options.tensors, verified);
   if (!options.json) std::fflush(stdout);
   for (const Error& problem : report.problems) fmt::print(stderr, "{}\n", problem.to_string());
   const bool is_sound = report.problems.empty() && (!verified || verified->n_bad_tensors == 0);

@@ -84,6 +84,7 @@ void add_synth_command(CLI::App& app, Action& action) {
       ->required()
       ->check(CLI::IsMember(geometry_names()));
   command->add_option("--layers", options->synth.layers, "Only the first N layers; default: all");
+  command->add_option("--experts", options->synth.experts, "Only the first N routed experts of a layer; default: all");
   command->add_flag("--no-mtp", options->no_mtp, "Leave out the draft layer");
   command->add_option("--tokenizer", options->tokenizer, "Copy this tokenizer.json beside the weights")
       ->type_name("FILE");
@@ -92,10 +93,11 @@ void add_synth_command(CLI::App& app, Action& action) {
       "The numbers are random, the sizes and the stored format are the release's: for benchmarks and tests on "
       "machines\n"
       "without the weights. Four layers of v4-flash have one of each kind and take about 20 GB with the draft layer;\n"
-      "four of v3 or v3.2 are three dense ones and one with experts.\n"
+      "four of v3 or v3.2 are three dense ones and one with experts, 17 GB, or 11 GB with 128 experts.\n"
       "\n"
       "Examples:\n"
       "  hadal synth /data/flash-4 --like v4-flash --layers 4 --no-mtp\n"
+      "  hadal synth /data/v3.2-4 --like v3.2 --layers 4 --experts 128 --no-mtp\n"
       "  hadal bench /data/flash-4");
   command->callback([options, &action] { action = [options] { return synth(*options); }; });
 }

@@ -5,9 +5,9 @@
 namespace hadal::cli {
 namespace {
 
-PromptOptions prompt_options(ChatCommand::Think think, PromptGeneration generation) {
+PromptOptions prompt_options(ChatCommand::Think think, PromptEncoding encoding) {
   PromptOptions options;
-  options.generation = generation;
+  options.encoding = encoding;
   options.thinking = think == ChatCommand::Think::kOff ? ThinkingMode::kChat : ThinkingMode::kThinking;
   if (think == ChatCommand::Think::kHigh) options.effort = ReasoningEffort::kHigh;
   if (think == ChatCommand::Think::kMax) options.effort = ReasoningEffort::kMax;
@@ -21,14 +21,14 @@ uint64_t draw_seed() {
 
 }  // namespace
 
-Result<Prompt> Conversation::render(PromptGeneration generation) const {
+Result<Prompt> Conversation::render(PromptEncoding encoding) const {
   std::vector<Message> all;
   if (!system.empty() || !tools.is_null()) {
     all.push_back(system_message(system));
     all.back().tools = tools;
   }
   all.insert(all.end(), messages.begin(), messages.end());
-  return render_v4_prompt(all, prompt_options(think, generation));
+  return render_prompt(all, prompt_options(think, encoding));
 }
 
 // The reader of messages has the rules.
@@ -67,7 +67,7 @@ GenerationOptions generation_options(const ChatSettings& settings) {
 Result<Generated> answer(Engine& engine, SequenceId id, Conversation& conversation, const ChatSettings& settings,
                          const GenerationControl& control, GenerationObserver& observer) {
   HADAL_TRY(check_tokenizer(engine.model()));
-  HADAL_ASSIGN(const Prompt prompt, conversation.render(engine.model().prompt_generation));
+  HADAL_ASSIGN(const Prompt prompt, conversation.render(engine.model().prompt_encoding));
   GenerationOptions options = generation_options(settings);
   options.starts_in_reasoning = prompt.starts_in_reasoning;
   options.tools = conversation.tools;

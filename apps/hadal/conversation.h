@@ -22,8 +22,8 @@ struct Conversation {
   ChatCommand::Think think = ChatCommand::Think::kOff;
   std::vector<Message> messages;  // of user, assistant and tools; the system prompt stands apart
 
-  // What the model is shown. Errors: of render_v4_prompt.
-  Result<Prompt> render(PromptGeneration generation) const;
+  // What the model is shown. Errors: of render_prompt.
+  Result<Prompt> render(PromptEncoding encoding) const;
 };
 
 // Whether a value from a file is a list of tools in OpenAI's form, or null. Invalid, with the JSON path.

@@ -76,7 +76,7 @@ Generation::Generation(Engine& engine, SequenceId id, const GenerationOptions& o
   if (options.raw) {
     decoder_.emplace(tokenizer, true);
   } else {
-    parser_.emplace(tokenizer, options.starts_in_reasoning, options.tools);
+    parser_.emplace(tokenizer, engine.model().prompt_encoding, options.starts_in_reasoning, options.tools);
   }
   if (engine.model().description.eos_token_id >= 0) eos_ = engine.model().description.eos_token_id;
   message_.role = Role::kAssistant;

@@ -58,7 +58,7 @@ struct Fixture : ::testing::Test {
   }
 
   std::vector<TokenId> encode(const std::vector<Message>& messages, ThinkingMode thinking = ThinkingMode::kChat) {
-    const Prompt prompt = render_v4_prompt(messages, {.thinking = thinking}).value();
+    const Prompt prompt = render_prompt(messages, {.thinking = thinking}).value();
     options.starts_in_reasoning = prompt.starts_in_reasoning;
     return encode_prompt(*tiny_model()->tokenizer, prompt);
   }

@@ -4,13 +4,13 @@
 
 #include "base/hash.h"
 #include "device/cpu/host_memory.h"
+#include "engine/model_text.h"
 #include "plan/step_cost.h"
 
 namespace hadal {
 namespace {
 
 constexpr uint64_t kConfigBytesMax = 16 << 20;
-constexpr uint64_t kTokenizerBytesMax = 256 << 20;
 constexpr size_t kIdentityBytes = 64;  // of each small tensor
 
 // A missing file is nothing; a file that is there must be right.
@@ -64,28 +64,18 @@ Result<std::shared_ptr<const LoadedModel>> LoadedModel::open(ModelFiles files) {
   auto model = std::make_shared<LoadedModel>(std::move(files), std::move(checkpoint), std::move(description),
                                              std::move(weights));
 
-  // How people's messages become a prompt is the family's business, unlike what the model computes.
-  if (model->description.family != "deepseek_v4") model->prompt_generation = PromptGeneration::kOther;
-
   model->program_file_bytes = program_bytes;
   const WeightBytes matrices = weight_bytes(model->weights.weights(), true);
   model->widened_source_bytes =
       model->checkpoint.tensor_bytes() - std::min(model->checkpoint.tensor_bytes(), matrices.experts + matrices.others);
 
-  if (model->files.has("tokenizer.json")) {
-    HADAL_ASSIGN(const std::string_view text, model->files.text("tokenizer.json", kTokenizerBytesMax));
-    HADAL_ASSIGN(Tokenizer tokenizer, Tokenizer::parse(text, model->files.place() + "/tokenizer.json"));
-    if (tokenizer.vocab_size() > model->description.vocab_size) {
-      return Error{.code = ErrorCode::kInvalid,
-                   .what = "the tokenizer has more tokens than the model",
-                   .in = model->files.place() + "/tokenizer.json",
-                   .want = "at most " + std::to_string(model->description.vocab_size) + " (vocab_size of config.json)",
-                   .found = std::to_string(tokenizer.vocab_size()),
-                   .hint = "tokenizer.json and config.json belong to different models"};
-    }
-    model->tokenizer = std::move(tokenizer);
-    model->tokenizer_file_bytes = text.size();
+  HADAL_ASSIGN(model->tokenizer, read_tokenizer(model->files, model->description));
+  if (model->tokenizer) {
+    HADAL_ASSIGN(const std::span<const std::byte> file, model->files.map("tokenizer.json"));
+    model->tokenizer_file_bytes = file.size();
   }
+  const Tokenizer* tokenizer = model->tokenizer ? &*model->tokenizer : nullptr;
+  HADAL_ASSIGN(model->prompt_encoding, find_prompt_encoding(model->files, model->description, tokenizer));
   HADAL_ASSIGN(const std::optional<json::Value> generation, optional_json(model->files, "generation_config.json"));
   if (generation) {
     model->generation.temperature = std::clamp(number_or(*generation, "temperature", 1.0), 0.0, 10.0);

@@ -37,7 +37,7 @@ struct LoadedModel {
   WeightSet weights;
   std::optional<Tokenizer> tokenizer;  // a checkpoint may come without one: compare and bench need none
   GenerationDefaults generation;
-  PromptGeneration prompt_generation = PromptGeneration::kV4Preview;
+  PromptEncoding prompt_encoding = PromptEncoding::kV4Preview;
   std::string identity;  // hex; part of every saved state
   // For the plan: file-backed memory (code, other models) that was resident before this model was opened, and what of
   // this model stays mapped besides its matrices: the sources of widened tensors, tokenizer.json.

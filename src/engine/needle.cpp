@@ -63,7 +63,7 @@ Result<NeedleTry> try_once(Engine& engine, const std::string& text, int64_t dept
   const std::string sentence = fmt::format("Remember this: the code word is \"{}\".", result.code_word);
   const Message question =
       user_message(fmt::format("Read this text.\n\n{}\n\nWhat is the code word?", hide(text, sentence, depth_percent)));
-  HADAL_ASSIGN(const Prompt prompt, render_v4_prompt({&question, 1}, {.generation = engine.model().prompt_generation}));
+  HADAL_ASSIGN(const Prompt prompt, render_prompt({&question, 1}, {.encoding = engine.model().prompt_encoding}));
   const std::vector<TokenId> ids = encode_prompt(*engine.model().tokenizer, prompt);
   result.prompt_tokens = static_cast<int64_t>(ids.size());
   HADAL_ASSIGN(const SequenceId id, engine.open());

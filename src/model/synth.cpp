@@ -188,11 +188,27 @@ Result<void> write_shard(const SynthPlan::Shard& shard, AtomicFile& file, Thread
   return file.commit();
 }
 
+// Whether so few suffice for the router is a question for parse_model_config.
+Result<void> cut_experts(json::Value& config, int64_t experts) {
+  const int64_t all = config.find("n_routed_experts")->as_int().value_or(0);
+  if (experts < 0 || experts > all) {
+    return Error{.code = ErrorCode::kInvalid,
+                 .what = "geometry does not have that many experts",
+                 .in = "--experts",
+                 .want = fmt::format("1 to {}", all),
+                 .found = fmt::format("{}", experts),
+                 .hint = ""};
+  }
+  if (experts > 0) config.set("n_routed_experts", json::Value::number(experts));
+  return {};
+}
+
 }  // namespace
 
 Result<SynthPlan> plan_synth(const SynthOptions& options) {
   SynthPlan plan;
   HADAL_ASSIGN(plan.config, geometry_config(options.geometry, options.layers, options.has_draft));
+  HADAL_TRY(cut_experts(plan.config, options.experts));
   HADAL_ASSIGN(plan.description, parse_model_config(plan.config, "config.json"));
   for (const ExpectedTensor& expected : expected_tensors(plan.description)) {
     for (ProceduralTensor& tensor : procedural_tensors(expected, plan.description, geometry_format(options.geometry))) {

@@ -18,6 +18,7 @@ namespace hadal {
 struct SynthOptions {
   std::string geometry;                          // one of geometry_names()
   int64_t layers = 0;                            // the first ones of the trunk; 0: all
+  int64_t experts = 0;                           // the first routed ones of each layer; 0: all
   bool has_draft = true;                         // also the plain MTP layer
   uint64_t shard_bytes_max = uint64_t{4} << 30;  // as the published shards; a larger tensor has a shard of its own
 };
@@ -37,7 +38,8 @@ struct SynthPlan {
   std::string tokenizer_json;  // written beside the weights; may be empty
 };
 
-// Errors: Invalid (unknown geometry, too many layers).
+// Errors: Invalid (unknown geometry, too many layers or experts, experts that the router cannot share among its
+// groups).
 Result<SynthPlan> plan_synth(const SynthOptions& options);
 
 // Bytes done of all; false cancels.

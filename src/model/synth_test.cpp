@@ -77,6 +77,23 @@ TEST(Synth, v3_2_adds_the_indexer) {
   EXPECT_TRUE(has_bias);
 }
 
+TEST(Synth, fewer_experts_fit_a_smaller_machine) {
+  SynthOptions options;
+  options.geometry = "v3.2";
+  options.layers = 4;
+  options.has_draft = false;
+  options.experts = 128;
+  const SynthPlan plan = must(plan_synth(options));
+  EXPECT_EQ(plan.description.n_routed_experts, 128);
+  EXPECT_LT(plan.tensor_bytes, uint64_t{11} << 30);
+  for (const int64_t wrong : {-1, 257, 4, 100}) {
+    options.experts = wrong;
+    EXPECT_FALSE(plan_synth(options).ok()) << wrong;
+  }
+  options.experts = 257;
+  EXPECT_EQ(plan_synth(options).error().in, "--experts");
+}
+
 // Check value of the procedural checkpoint's definition.
 TEST(Procedural, words_are_those_of_the_definition) {
   const uint64_t hash = fnv1a_64("layers.3.ffn.experts.7.w1.weight");

@@ -2,9 +2,6 @@
 
 #include <algorithm>
 
-#include "base/utf8.h"
-#include "prompt/v4_literals.h"
-
 namespace hadal::dsml {
 namespace {
 
@@ -56,24 +53,19 @@ std::vector<std::pair<std::string, std::string>> parameters_named_like_wrappers(
 
 Parser::Parser(bool starts_in_reasoning, const json::Value& tools)
     : state_(starts_in_reasoning ? State::kReasoning : State::kContent),
-      real_wrappers_(parameters_named_like_wrappers(tools)) {
-  message_.role = Role::kAssistant;
-}
+      real_wrappers_(parameters_named_like_wrappers(tools)) {}
 
 void Parser::push_text(std::string_view bytes, Events& events) {
   if (is_done()) return;
-  first_event_ = events.size();
-  partial_ += bytes;
-  const size_t complete = partial_.size() - utf8::incomplete_suffix(partial_);
-  buffer_ += utf8::sanitize(std::string_view(partial_).substr(0, complete));
-  partial_.erase(0, complete);
+  writer_.begin_push(events);
+  buffer_ += characters_.push(bytes);
   run(events);
 }
 
 void Parser::push_marker(Marker marker, std::string_view spelling, Events& events) {
   if (is_done()) return;
-  first_event_ = events.size();
-  end_partial_character();
+  writer_.begin_push(events);
+  buffer_ += characters_.finish();
   run(events);
   if (marker == Marker::kEos || (marker == Marker::kRole && state_ != State::kValue)) return end_turn(events);
   if (marker == Marker::kDsml) {
@@ -98,15 +90,10 @@ void Parser::push_marker(Marker marker, std::string_view spelling, Events& event
 
 void Parser::finish(Events& events) {
   if (is_done()) return;
-  first_event_ = events.size();
-  end_partial_character();
+  writer_.begin_push(events);
+  buffer_ += characters_.finish();
   run(events);
   end_turn(events);
-}
-
-void Parser::end_partial_character() {
-  buffer_ += utf8::sanitize(partial_);
-  partial_.clear();
 }
 
 void Parser::run(Events& events) {
@@ -221,7 +208,7 @@ bool Parser::step_value(Events& events) {
   arguments_.append(std::string_view(buffer_).substr(0, tag.begin));
   emit_arguments(events);
   consume(tag.begin);
-  const size_t marker = buffer_.find(kMarker);
+  const size_t at = buffer_.find(kMarker);
   if (tag.is_closing && tag.kind == Tag::Kind::kIncomplete) return false;
   if (tag.is_closing && tag.kind == Tag::Kind::kParameter) {
     consume(tag.end - tag.begin);
@@ -230,9 +217,9 @@ bool Parser::step_value(Events& events) {
     return true;
   }
   // Any other tag is text here: a value ends at its closing tag and nowhere else.
-  arguments_.append(std::string_view(buffer_).substr(0, marker));
-  arguments_.append(v4::kDsml);
-  consume(marker + 1);
+  arguments_.append(std::string_view(buffer_).substr(0, at));
+  arguments_.append(marker::kDsml);
+  consume(at + 1);
   return true;
 }
 
@@ -307,28 +294,9 @@ void Parser::end_turn(Events& events) {
   state_ = State::kDone;
 }
 
-void Parser::emit(Events& events, OutputEvent::Kind kind, std::string_view text, int call_index) {
-  using Kind = OutputEvent::Kind;
-  const bool is_delta = kind == Kind::kReasoning || kind == Kind::kContent || kind == Kind::kCallArguments;
-  if (is_delta && events.size() > first_event_ && events.back().kind == kind) {
-    events.back().text += text;  // of the same call: between two calls' arguments stands a kCallEnd
-  } else {
-    events.push_back({.kind = kind, .text = std::string(text), .call_index = call_index});
-  }
-}
-
 // Moves the front of the buffer into the reasoning or the content.
 void Parser::emit_text(Events& events, size_t bytes) {
-  if (bytes == 0) return;
-  const std::string_view text = std::string_view(buffer_).substr(0, bytes);
-  if (state_ == State::kReasoning) {
-    message_.reasoning_content += text;
-    emit(events, OutputEvent::Kind::kReasoning, text);
-  } else {
-    if (message_.content.empty()) message_.content.emplace_back();
-    message_.content.back().text += text;
-    emit(events, OutputEvent::Kind::kContent, text);
-  }
+  writer_.text(events, state_ == State::kReasoning, std::string_view(buffer_).substr(0, bytes));
   consume(bytes);
 }
 
@@ -336,7 +304,7 @@ void Parser::begin_call(Events& events, const Tag& tag) {
   if (tag.name.empty()) return break_call(events, "call without a name");
   tool_ = tag.name;
   arguments_ = Arguments();
-  emit(events, OutputEvent::Kind::kCallBegin, tool_, n_calls_++);
+  writer_.begin_call(events, tool_);
   state_ = State::kInvoke;
 }
 
@@ -355,22 +323,19 @@ void Parser::begin_parameter(Events& events, const Tag& tag) {
 }
 
 void Parser::emit_arguments(Events& events) {
-  if (const std::string delta = arguments_.take_delta(); !delta.empty()) {
-    emit(events, OutputEvent::Kind::kCallArguments, delta, n_calls_ - 1);
-  }
+  writer_.arguments(events, arguments_.take_delta());
 }
 
 void Parser::end_call(Events& events) {
   arguments_.finish();
   emit_arguments(events);
-  message_.tool_calls.push_back({.id = "", .name = tool_, .arguments = arguments_.text()});
-  emit(events, OutputEvent::Kind::kCallEnd, "", n_calls_ - 1);
+  writer_.end_call(events, arguments_.text());
   state_ = State::kCalls;
 }
 
 // The open call is lost, or one that never began; its rest is skipped.
 void Parser::break_call(Events& events, std::string_view why) {
-  emit(events, OutputEvent::Kind::kCallBroken, why, is_inside_call() ? n_calls_ - 1 : -1);
+  writer_.break_call(events, why);
   state_ = State::kSkip;
 }
 

@@ -1,12 +1,13 @@
-// V4's output, taken apart while it arrives: the machine behind OutputParser, without a tokenizer.
+// V3.2's and V4's output, taken apart while it arrives: a machine behind OutputParser, without a tokenizer.
 //
 //   turn   := [ reasoning "</think>" ] content [ "\n\n" calls ] EOS
 //   calls  := "<M tool_calls>\n" { invoke "\n" } "</M tool_calls>"                     M: the token ｜DSML｜
 //   invoke := "<M invoke name=\"" NAME "\">\n" { parameter "\n" } [ "\n" ] "</M invoke>"
 //
 // It is fed with markers (tokens) and the bytes between them. Text is emitted as soon as it cannot be part of a tag;
-// of text held back nothing is lost when the output ends. Source: parse_message_from_completion_text of
-// encoding/encoding_dsv4.py, which raises where this machine recovers; docs/prompt.md lists how.
+// of text held back nothing is lost when the output ends. V3.2 says function_calls for tool_calls. Source:
+// parse_message_from_completion_text of encoding/encoding_dsv4.py and encoding_dsv32.py, which raise where this machine
+// recovers; docs/prompt.md lists how.
 #pragma once
 
 #include <string>
@@ -17,34 +18,24 @@
 #include "base/json.h"
 #include "prompt/dsml_arguments.h"
 #include "prompt/dsml_tag.h"
-#include "prompt/message.h"
-#include "prompt/output_event.h"
+#include "prompt/turn_parser.h"
+#include "prompt/turn_writer.h"
+#include "prompt/whole_characters.h"
 
 namespace hadal::dsml {
 
-enum class Marker {
-  kThink,     // <think>
-  kEndThink,  // </think>
-  kDsml,      // ｜DSML｜
-  kEos,       // the end of the turn, wherever it comes
-  kRole,      // another party's turn begins: the end as well, but not inside a parameter
-  kOther,     // any other added token
-};
-
-class Parser {
+class Parser final : public TurnParser {
  public:
   // tools: the request's list, or null when it is not known (OutputParser says what it is for).
   Parser(bool starts_in_reasoning, const json::Value& tools);
 
-  // The bytes of an ordinary token; they may end inside a character.
-  void push_text(std::string_view bytes, std::vector<OutputEvent>& events);
-  // spelling: of the token, for parameters that hold it.
-  void push_marker(Marker marker, std::string_view spelling, std::vector<OutputEvent>& events);
-  void finish(std::vector<OutputEvent>& events);
+  void push_text(std::string_view bytes, std::vector<OutputEvent>& events) override;
+  void push_marker(Marker marker, std::string_view spelling, std::vector<OutputEvent>& events) override;
+  void finish(std::vector<OutputEvent>& events) override;
 
-  bool is_done() const { return state_ == State::kDone; }
-  bool in_reasoning() const { return state_ == State::kReasoning; }
-  const Message& message() const { return message_; }
+  bool is_done() const override { return state_ == State::kDone; }
+  bool in_reasoning() const override { return state_ == State::kReasoning; }
+  const Message& message() const override { return writer_.message(); }
 
  private:
   using Events = std::vector<OutputEvent>;
@@ -71,13 +62,11 @@ class Parser {
   bool step_skip();
   bool step_after();
 
-  void end_partial_character();
   void settle_text(Events& events);
   void enter_calls();
   void end_block(Events& events);
   void end_turn(Events& events);
 
-  void emit(Events& events, OutputEvent::Kind kind, std::string_view text, int call_index = -1);
   void emit_text(Events& events, size_t bytes);
   void begin_call(Events& events, const Tag& tag);
   void begin_parameter(Events& events, const Tag& tag);
@@ -90,14 +79,12 @@ class Parser {
 
   State state_;
   State behind_block_ = State::kAfter;  // where the text goes on when the open block ends
-  std::string partial_;                 // the bytes of a character that is not complete
-  std::string buffer_;                  // valid UTF-8 and marker bytes that no state has consumed
-  size_t first_event_ = 0;              // of the current push: only these may be added to
+  WholeCharacters characters_;
+  std::string buffer_;  // valid UTF-8 and marker bytes that no state has consumed
+  TurnWriter writer_;
 
-  int n_calls_ = 0;  // begun
   std::string tool_;
   Arguments arguments_;
-  Message message_;
   std::vector<std::pair<std::string, std::string>> real_wrappers_;  // (tool, parameter) that is named like a wrapper
 };
 

@@ -6,8 +6,15 @@
 
 #include "testing/transcripts.h"
 
-namespace hadal::dsml::testing {
+namespace hadal::dsml {
 namespace {
+
+using testing::joined;
+using testing::Outcome;
+using testing::parse;
+using testing::Symbol;
+using testing::symbols_of;
+using testing::violation;
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
@@ -31,7 +38,7 @@ std::string invoke(std::string_view name, std::string_view parameters) {
 constexpr std::string_view kEos = "<｜end▁of▁sentence｜>";
 
 Outcome parsed(std::string_view transcript, bool starts_in_reasoning = kChat, const json::Value& tools = {}) {
-  Outcome outcome = parse(symbols_of(transcript), starts_in_reasoning, tools);
+  Outcome outcome = parse(Parser(starts_in_reasoning, tools), symbols_of(transcript));
   EXPECT_EQ(violation(outcome), "") << transcript;
   return outcome;
 }
@@ -108,7 +115,7 @@ TEST(DsmlParser, only_the_two_line_feeds_before_a_block_belong_to_it) {
 TEST(DsmlParser, markup_in_ordinary_characters_is_content) {
   const std::string text =
       "The model writes <｜DSML｜tool_calls>\n<｜DSML｜invoke name=\"rm\">\n</｜DSML｜invoke> then </think>.";
-  const Outcome outcome = parse({{.is_marker = false, .marker = {}, .bytes = text}}, kChat);
+  const Outcome outcome = parse(Parser(kChat, {}), {{.is_marker = false, .marker = {}, .bytes = text}});
   EXPECT_EQ(violation(outcome), "");
   EXPECT_EQ(outcome.message.text(), text);
   EXPECT_THAT(calls(outcome), IsEmpty());
@@ -210,7 +217,7 @@ TEST(DsmlParser, output_that_ends_anywhere_inside_the_calls_keeps_those_that_are
   std::vector<Symbol> output = symbols_of(first);
   size_t n = cut(output, 1, random).size();
   for (; n < bytes.size(); ++n) {
-    const Outcome outcome = parse({bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(n)}, kChat);
+    const Outcome outcome = parse(Parser(kChat, {}), {bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(n)});
     EXPECT_EQ(violation(outcome), "") << n;
     EXPECT_EQ(outcome.message.text(), "ok") << n;
     EXPECT_THAT(calls(outcome), ElementsAre("f {}")) << n;
@@ -294,4 +301,4 @@ TEST(DsmlParser, bytes_that_are_no_utf8_become_replacement_characters_everywhere
 }
 
 }  // namespace
-}  // namespace hadal::dsml::testing
+}  // namespace hadal::dsml

@@ -4,10 +4,23 @@
 #include <string>
 #include <vector>
 
+#include "prompt/dsml_parser.h"
 #include "testing/transcripts.h"
 
-namespace hadal::dsml::testing {
+namespace hadal::dsml {
 namespace {
+
+using testing::cut;
+using testing::joined;
+using testing::kMarkers;
+using testing::Outcome;
+using testing::Symbol;
+using testing::symbols_of;
+using testing::violation;
+
+Outcome parse(const std::vector<Symbol>& symbols, bool starts_in_reasoning) {
+  return testing::parse(Parser(starts_in_reasoning, {}), symbols);
+}
 
 const std::vector<std::string> kTranscripts = {
     "Call.</think>\n\n<｜DSML｜tool_calls>\n<｜DSML｜invoke name=\"get_weather\">\n<｜DSML｜parameter name=\"city\" "
@@ -175,4 +188,4 @@ TEST(DsmlProperties, calls_that_are_written_and_read_again_are_the_same) {
 }
 
 }  // namespace
-}  // namespace hadal::dsml::testing
+}  // namespace hadal::dsml

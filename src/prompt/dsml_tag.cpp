@@ -16,6 +16,7 @@ struct NamedKind {
 
 constexpr std::array kNames = {
     NamedKind{"tool_calls", Tag::Kind::kBlock},
+    NamedKind{"function_calls", Tag::Kind::kBlock},  // V3.2's
     NamedKind{"invoke", Tag::Kind::kInvoke},
     NamedKind{"parameter", Tag::Kind::kParameter},
 };

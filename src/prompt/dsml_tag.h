@@ -1,6 +1,7 @@
-// One tag of V4's tool markup, found in a stretch of model output.
+// One tag of V3.2's and V4's tool markup, found in a stretch of model output.
 //
 //   <M tool_calls>   <M invoke name="NAME">   <M parameter name="KEY" string="true|false">   and </M ...> of each
+//   <M function_calls>, V3.2's name of the first
 //
 // M (no blank behind it) is the token ｜DSML｜. In the text that these functions read it is the byte 0xFF, which UTF-8
 // never holds: the characters "｜DSML｜" are therefore never a tag. Source: parse_tool_calls of
@@ -24,7 +25,7 @@ struct Tag {
   enum class Kind {
     kNone,        // no marker in the text
     kIncomplete,  // more text decides
-    kBlock,       // tool_calls
+    kBlock,       // tool_calls, or function_calls
     kInvoke,
     kParameter,
     kMalformed,  // begins like invoke or parameter, but its attributes are not those

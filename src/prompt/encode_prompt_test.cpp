@@ -66,7 +66,7 @@ TEST(EncodePrompt, no_text_of_a_user_becomes_a_marker) {
   const auto markers = [](std::string_view content) {
     const std::vector<Message> messages = {user_message(content), assistant_message(content, content),
                                            tool_message("c", content)};
-    Result<Prompt> prompt = render_v4_prompt(messages, kThinkingKept);
+    Result<Prompt> prompt = render_prompt(messages, kThinkingKept);
     EXPECT_TRUE(prompt.ok());
     std::vector<TokenId> added = encode_prompt(tiny_tokenizer(), *prompt);
     std::erase_if(added, [](TokenId id) { return !tiny_tokenizer().is_added(id); });
@@ -83,7 +83,7 @@ TEST(EncodePrompt, the_tokens_spell_the_prompt) {
                                            user_message(tokenizer::testing::random_text(random, random() % 20)),
                                            assistant_message(tokenizer::testing::random_text(random, random() % 20)),
                                            user_message(tokenizer::testing::random_text(random, random() % 20))};
-    Result<Prompt> prompt = render_v4_prompt(messages, kThinkingMode);
+    Result<Prompt> prompt = render_prompt(messages, kThinkingMode);
     ASSERT_TRUE(prompt.ok());
     std::string spelled;
     for (const TokenId id : encode_prompt(tiny_tokenizer(), *prompt)) spelled += tiny_tokenizer().token_bytes(id);

@@ -6,6 +6,7 @@
 #include <random>
 #include <string>
 
+#include "prompt/markers.h"
 #include "testing/golden.h"
 #include "testing/tokenizers.h"
 #include "testing/transcripts.h"
@@ -13,13 +14,13 @@
 namespace hadal {
 namespace {
 
-using dsml::testing::joined;
-using dsml::testing::Outcome;
-using dsml::testing::violation;
+using testing::joined;
+using testing::Outcome;
+using testing::violation;
 using tokenizer::testing::tiny_tokenizer;
 
 Outcome parsed(std::span<const TokenId> ids, bool starts_in_reasoning) {
-  OutputParser parser(tiny_tokenizer(), starts_in_reasoning);
+  OutputParser parser(tiny_tokenizer(), PromptEncoding::kV4Preview, starts_in_reasoning);
   Outcome outcome;
   for (const TokenId id : ids) parser.push(id, outcome.events);
   parser.finish(outcome.events);
@@ -59,7 +60,7 @@ TEST(OutputParser, any_other_tokens_for_the_same_text_give_the_same_outcome) {
   const Outcome whole = parsed(ids_of(kTranscript), true);
   for (int round = 0; round < 200; ++round) {
     std::vector<TokenId> ids;
-    for (const dsml::testing::Symbol& piece : dsml::testing::cut(dsml::testing::symbols_of(kTranscript), 6, random)) {
+    for (const testing::Symbol& piece : testing::cut(testing::symbols_of(kTranscript), 6, random)) {
       if (piece.is_marker) {
         ids.push_back(*tiny_tokenizer().added_token(piece.bytes));
       } else if (utf8::is_valid(piece.bytes)) {
@@ -106,7 +107,7 @@ TEST(OutputParser, spelled_markers_are_text_and_markers_never_are) {
 TEST(OutputParser, eos_and_the_markers_of_other_parties_end_the_turn) {
   for (const char* marker : {"<｜end▁of▁sentence｜>", "<｜begin▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>",
                              "<｜latest_reminder｜>", "<|EOT|>"}) {
-    OutputParser parser(tiny_tokenizer(), false);
+    OutputParser parser(tiny_tokenizer(), PromptEncoding::kV4Preview, false);
     std::vector<OutputEvent> events;
     for (const TokenId id : ids_of("yes 2 <" + std::string(marker))) parser.push(id, events);
     EXPECT_TRUE(parser.is_done()) << marker;
@@ -117,7 +118,7 @@ TEST(OutputParser, eos_and_the_markers_of_other_parties_end_the_turn) {
 }
 
 TEST(OutputParser, it_knows_when_the_reasoning_is_over) {
-  OutputParser parser(tiny_tokenizer(), true);
+  OutputParser parser(tiny_tokenizer(), PromptEncoding::kV4Preview, true);
   std::vector<OutputEvent> events;
   for (const TokenId id : ids_of("hm")) parser.push(id, events);
   EXPECT_TRUE(parser.in_reasoning());
@@ -138,12 +139,69 @@ TEST(OutputParser, the_requests_tools_decide_what_is_a_wrapper) {
       R"([{"type":"function","function":{"name":"f","parameters":{"properties":{"input":{"type":"object"}}}}}])",
       "tools");
   ASSERT_TRUE(tools.ok());
-  OutputParser parser(tiny_tokenizer(), false, *tools);
+  OutputParser parser(tiny_tokenizer(), PromptEncoding::kV4Preview, false, *tools);
   std::vector<OutputEvent> events;
   for (const TokenId id : ids_of(transcript)) parser.push(id, events);
   ASSERT_EQ(parser.message().tool_calls.size(), 1u);
   EXPECT_EQ(parser.message().tool_calls[0].arguments, R"({"input": {"a": 1}})");
   EXPECT_EQ(parsed(ids_of(transcript), false).message.tool_calls[0].arguments, R"({"a": 1})");
+}
+
+// --- the encodings before V4 ---
+
+// Bytes, and the markers as added tokens.
+Tokenizer tokenizer_with(std::vector<std::string_view> markers) {
+  json::Value root = tokenizer::testing::small_tokenizer_json();
+  int64_t id = 263;
+  for (const std::string_view marker : markers) {
+    tokenizer::testing::member(root, "added_tokens").push(tokenizer::testing::added_token(id++, marker, false));
+  }
+  return Tokenizer::parse(json::dump(root), "test").value();
+}
+
+Message parsed_by(const Tokenizer& tokenizer, PromptEncoding encoding, bool starts_in_reasoning,
+                  std::string_view transcript) {
+  OutputParser parser(tokenizer, encoding, starts_in_reasoning);
+  Outcome outcome;
+  for (const TokenId id : tokenizer.encode(transcript, AddedTokens::kRecognise)) parser.push(id, outcome.events);
+  parser.finish(outcome.events);
+  outcome.message = parser.message();
+  EXPECT_EQ(violation(outcome), "") << transcript;
+  return outcome.message;
+}
+
+TEST(OutputParser, the_tokens_of_a_turn_of_v31_and_r1) {
+  const Tokenizer tokenizer =
+      tokenizer_with({marker::kThink, marker::kEndThink, marker::kCallsBegin, marker::kCallsEnd, marker::kCallBegin,
+                      marker::kCallEnd, marker::kCallSep, marker::kResultBegin, marker::kEos, marker::kUser});
+  const std::vector<ToolCall> wanted = {{.id = "", .name = "f", .arguments = "{\"a\": \"é\"}"}};
+  const Message v31 = parsed_by(tokenizer, PromptEncoding::kV31, true,
+                                "Hm.</think>ok<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>f<｜tool▁sep｜>{\"a\": \"é\"}"
+                                "<｜tool▁call▁end｜><｜tool▁calls▁end｜><｜end▁of▁sentence｜>");
+  EXPECT_EQ(v31.reasoning_content, "Hm.");
+  EXPECT_EQ(v31.text(), "ok");
+  EXPECT_EQ(v31.tool_calls, wanted);
+  const Message r1 =
+      parsed_by(tokenizer, PromptEncoding::kR1Release0528, false,
+                "<think>Hm.</think>ok<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>f\n"
+                "```json\n{\"a\": \"é\"}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>");
+  EXPECT_EQ(r1, v31);
+  // What tools say is not the model's.
+  EXPECT_EQ(parsed_by(tokenizer, PromptEncoding::kV3, false, "a<｜tool▁output▁begin｜>b").text(), "a");
+}
+
+TEST(OutputParser, a_marker_without_a_token_is_found_by_its_characters_where_the_encoding_needs_it) {
+  const Tokenizer tokenizer = tokenizer_with({marker::kEos});
+  const Message r1 = parsed_by(tokenizer, PromptEncoding::kR1, true, "Hm</thin.</think>2 <<｜end▁of▁sentence｜>");
+  EXPECT_EQ(r1.reasoning_content, "Hm</thin.");
+  EXPECT_EQ(r1.text(), "2 <");
+  EXPECT_EQ(parsed_by(tokenizer, PromptEncoding::kV3, false, "a</think>b").text(), "a</think>b");
+  const Message v32 = parsed_by(tokenizer, PromptEncoding::kV32, false,
+                                "ok\n\n<｜DSML｜function_calls>\n<｜DSML｜invoke name=\"f\">\n</｜DSML｜invoke>\n"
+                                "</｜DSML｜function_calls>");
+  EXPECT_EQ(v32.text(), "ok");
+  ASSERT_EQ(v32.tool_calls.size(), 1u);
+  EXPECT_EQ(v32.tool_calls[0].name, "f");
 }
 
 }  // namespace

@@ -2,7 +2,8 @@
 //
 // A prompt is a list of pieces. In template pieces (role markers, tool instructions) the spellings of added tokens
 // become those tokens; pieces that users or tools control are plain text, so that "<｜User｜>" typed by a user stays
-// text. Source: encoding/encoding_dsv4.py of the DeepSeek-V4 releases, described in docs/prompt.md.
+// text. Sources: encoding/encoding_dsv4.py and encoding_dsv32.py of the releases, the chat templates of V3, R1 and
+// V3.1; docs/prompt.md describes them.
 #pragma once
 
 #include <span>
@@ -18,15 +19,24 @@ namespace hadal {
 
 enum class ThinkingMode { kChat, kThinking };  // kChat: the answer comes without reasoning
 enum class ReasoningEffort { kNone, kLow, kHigh, kMax };
-// The effort prefixes changed between the releases of April 2026 (preview) and of July 2026 (0731).
-// kOther: a model of another family, whose encoding has no renderer; it can only be given plain text.
-enum class PromptGeneration { kV4Preview, kV4Release0731, kOther };
+
+// How a release's conversations become text. choose_encoding.h says which one a checkpoint has.
+enum class PromptEncoding {
+  kV3,             // V3 and V3-0324
+  kR1,             // R1: the prompt opens the reasoning
+  kR1Release0528,  // R1-0528: the model opens it
+  kV31,            // V3.1, V3.1-Terminus and V3.2-Exp
+  kV32,            // V3.2
+  kV4Preview,      // V4 of April 2026
+  kV4Release0731,  // V4 of July 2026, which changed what efforts say
+};
+std::string_view prompt_encoding_name(PromptEncoding encoding);  // "v3", "r1", "r1-0528", "v3.1", "v3.2", ...
 
 struct PromptOptions {
-  PromptGeneration generation = PromptGeneration::kV4Preview;
+  PromptEncoding encoding = PromptEncoding::kV4Preview;
   ThinkingMode thinking = ThinkingMode::kChat;
   ReasoningEffort effort = ReasoningEffort::kNone;
-  bool drop_thinking = true;  // reasoning of earlier turns is dropped, unless tools are declared
+  bool drop_thinking = true;  // V4: reasoning of earlier turns is dropped, unless tools are declared
   bool add_bos = true;
 };
 
@@ -38,7 +48,7 @@ struct PromptPiece {
 
 struct Prompt {
   std::vector<PromptPiece> pieces;   // neighbours differ in is_template
-  bool starts_in_reasoning = false;  // the prompt ends with <think>
+  bool starts_in_reasoning = false;  // the prompt ends with <think>, and perhaps a line feed
   // For each message the offset into text() at which it and all before it are complete, in front of the header of the
   // reply: where a prefix cache may cut. Never decreases; a message that renders as nothing ends where the one before
   // it does.
@@ -47,11 +57,11 @@ struct Prompt {
   std::string text() const;  // all pieces joined
 };
 
-// Renders a conversation in V4's encoding. Arguments of a call that are no JSON object are shown to the model as one
-// string parameter `arguments`. Errors: Invalid, naming the message by index (no message, unknown task, empty developer
-// content, tool without `function`, conversation that ends in a system message) or `reasoning_effort` (low effort in
-// the preview generation); Unsupported for kOther.
-Result<Prompt> render_v4_prompt(std::span<const Message> messages, const PromptOptions& options);
+// Renders a conversation. R1 always reasons, whatever options.thinking says. Errors: Invalid, naming the message by
+// index (no message, one that the encoding does not have, a tool without `function`, tool results that are not those of
+// the calls, a conversation that ends in a system message, ...), `thinking` (V3 has no reasoning) or
+// `reasoning_effort` (an effort that the encoding does not have).
+Result<Prompt> render_prompt(std::span<const Message> messages, const PromptOptions& options);
 
 // Added tokens come from template pieces only. Between them, text is encoded across the borders of pieces: a prompt
 // without spelled-out markers in its contents gives the ids that the reference tokenizer gives for text().

@@ -20,8 +20,8 @@ void expect_text(const Prompt& prompt, size_t bytes, std::string_view hash) {
 
 // Where the preview and the 0731 release agree, both are rendered.
 void expect_both(std::string_view messages, PromptOptions options, size_t bytes, std::string_view hash) {
-  for (const PromptGeneration generation : {PromptGeneration::kV4Preview, PromptGeneration::kV4Release0731}) {
-    options.generation = generation;
+  for (const PromptEncoding encoding : {PromptEncoding::kV4Preview, PromptEncoding::kV4Release0731}) {
+    options.encoding = encoding;
     expect_text(rendered(messages, options), bytes, hash);
   }
 }
@@ -93,13 +93,13 @@ TEST(V4Examples, response_format) {
 TEST(V4Examples, effort_in_both_generations) {
   constexpr std::string_view kSolve = R"([{"role":"user","content":"Solve."}])";
   struct Row {
-    PromptGeneration generation;
+    PromptEncoding encoding;
     ReasoningEffort effort;
     size_t bytes;
     std::string_view hash;
   };
-  constexpr auto kPreview = PromptGeneration::kV4Preview;
-  constexpr auto kLater = PromptGeneration::kV4Release0731;
+  constexpr auto kPreview = PromptEncoding::kV4Preview;
+  constexpr auto kLater = PromptEncoding::kV4Release0731;
   for (const Row& row : {
            Row{kPreview, ReasoningEffort::kNone, 71, "90e4c363c68cd5ec"},
            Row{kLater, ReasoningEffort::kNone, 71, "90e4c363c68cd5ec"},
@@ -110,7 +110,7 @@ TEST(V4Examples, effort_in_both_generations) {
            Row{kLater, ReasoningEffort::kMax, 599, "c69b1589da6ee4e2"},
        }) {
     PromptOptions options = kThinkingMode;
-    options.generation = row.generation;
+    options.encoding = row.encoding;
     options.effort = row.effort;
     expect_text(rendered(kSolve, options), row.bytes, row.hash);
     // Without thinking, effort says nothing.

@@ -58,7 +58,4 @@ const std::string_view kToolsHead =
 const std::string_view kToolsTail =
     "\n\nYou MUST strictly follow the above defined tool name and parameter schemas to invoke tool calls.\n";
 
-const std::string_view kResponseFormatHead =
-    "## Response Format:\n\nYou MUST strictly adhere to the following schema to reply:\n";
-
 }  // namespace hadal::v4

@@ -8,16 +8,6 @@
 
 namespace hadal::v4 {
 
-inline constexpr std::string_view kBos = "<｜begin▁of▁sentence｜>";
-inline constexpr std::string_view kEos = "<｜end▁of▁sentence｜>";
-inline constexpr std::string_view kUser = "<｜User｜>";
-inline constexpr std::string_view kAssistant = "<｜Assistant｜>";
-inline constexpr std::string_view kLatestReminder = "<｜latest_reminder｜>";
-inline constexpr std::string_view kThink = "<think>";
-inline constexpr std::string_view kEndThink = "</think>";
-// The token inside tool markup; `<`, tag names and `>` around it are ordinary text.
-inline constexpr std::string_view kDsml = "｜DSML｜";
-
 // The token that asks for a task ("title" -> "<｜title｜>"); empty for an unknown task.
 std::string_view task_token(std::string_view task);
 
@@ -28,8 +18,5 @@ extern const std::string_view kEffortBeyondMaximum;    // prefix B
 // Around the tool schemas, one JSON object a line.
 extern const std::string_view kToolsHead;
 extern const std::string_view kToolsTail;
-
-// In front of the response format's JSON.
-extern const std::string_view kResponseFormatHead;
 
 }  // namespace hadal::v4

@@ -7,13 +7,14 @@
 // The header of the reply, <｜Assistant｜> with <think> or </think>, belongs to the turn before it. Source:
 // render_message and encode_messages of encoding/encoding_dsv4.py. Nothing is escaped: what a user types cannot become
 // a marker because it is written as content (prompt_writer.h), not because of its characters.
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "base/utf8.h"
-#include "prompt/prompt_encoding.h"
+#include "prompt/dsml_writer.h"
+#include "prompt/markers.h"
+#include "prompt/prompt_checks.h"
 #include "prompt/prompt_writer.h"
+#include "prompt/renderers.h"
 #include "prompt/v4_literals.h"
 #include "prompt/v4_turns.h"
 
@@ -22,25 +23,12 @@ namespace {
 
 using v4::Turn;
 
-Error invalid(std::string what, size_t i_message, std::string_view field, std::string want, std::string found) {
-  return Error{.code = ErrorCode::kInvalid,
-               .what = std::move(what),
-               .in = fmt::format("messages[{}]{}", i_message, field),
-               .want = std::move(want),
-               .found = std::move(found),
-               .hint = ""};
-}
-
 // The text that stands for the effort in front of the conversation; may be empty.
 Result<std::string_view> effort_prefix(const PromptOptions& options) {
-  const bool is_preview = options.generation == PromptGeneration::kV4Preview;
+  const bool is_preview = options.encoding == PromptEncoding::kV4Preview;
   if (is_preview && options.effort == ReasoningEffort::kLow) {
-    return Error{.code = ErrorCode::kInvalid,
-                 .what = "reasoning effort is unknown to this model",
-                 .in = "reasoning_effort",
-                 .want = "none, high or max",
-                 .found = "low",
-                 .hint = "effort low came with the releases of July 2026; leave it out for this checkpoint"};
+    return unknown_effort("none, high or max", "low",
+                          "effort low came with the releases of July 2026; leave it out for this checkpoint");
   }
   if (options.thinking != ThinkingMode::kThinking) return std::string_view();
   switch (options.effort) {
@@ -69,14 +57,14 @@ class V4Renderer {
 
   Result<Prompt> render(bool add_bos, std::string_view prefix) {
     HADAL_TRY(check());
-    if (add_bos) out_.markup(v4::kBos);
+    if (add_bos) out_.markup(marker::kBos);
     out_.markup(prefix);
     for (size_t i = 0; i < turns_.size(); ++i) {
       HADAL_TRY(render_turn(i));
       render_transition(i);
     }
     Prompt prompt;
-    prompt.starts_in_reasoning = out_.ends_with_markup(v4::kThink);
+    prompt.starts_in_reasoning = out_.ends_with_markup(marker::kThink);
     prompt.pieces = out_.take();
     // A message that was dropped, or sorted before an earlier one, ends where the messages before it end.
     size_t end = 0;
@@ -86,25 +74,18 @@ class V4Renderer {
 
  private:
   Result<void> check() const {
-    if (messages_.empty()) {
-      return Error{.code = ErrorCode::kInvalid,
-                   .what = "conversation is empty",
-                   .in = "messages",
-                   .want = "at least one message",
-                   .found = "none",
-                   .hint = ""};
-    }
+    HADAL_TRY(check_not_empty(messages_));
     for (size_t i = 0; i < messages_.size(); ++i) {
       const std::string& task = messages_[i].task;
       if (!task.empty() && v4::task_token(task).empty()) {
-        return invalid("unknown task", i, ".task", "action, query, authority, domain, title or read_url",
-                       json::quote(utf8::front(task, 40)));
+        return invalid_message("unknown task", i, ".task", "action, query, authority, domain, title or read_url",
+                               json::quote(utf8::front(task, 40)));
       }
     }
     // Nothing would follow it: no header for the reply, and no marker that says where the system text ends.
     if (turns_.back().role == Role::kSystem && turns_.back().task.empty()) {
-      return invalid("conversation ends in a system message", turns_.back().messages.back(), "",
-                     "a user message or a tool result at the end", "system");
+      return invalid_message("conversation ends in a system message", turns_.back().messages.back(), "",
+                             "a user message or a tool result at the end", "system");
     }
     return {};
   }
@@ -119,16 +100,16 @@ class V4Renderer {
         break;
       case Role::kDeveloper:
         if (message.text().empty()) {
-          return invalid("developer message is empty", i_message, ".content", "text", "nothing");
+          return invalid_message("developer message is empty", i_message, ".content", "text", "nothing");
         }
-        out_.markup(v4::kUser);
+        out_.markup(marker::kUser);
         HADAL_TRY(render_system(i_message));
         break;
       case Role::kUser:
         render_user(turn);
         break;
       case Role::kLatestReminder:
-        out_.markup(v4::kLatestReminder);
+        out_.markup(marker::kLatestReminder);
         out_.content(message.text());
         break;
       case Role::kAssistant:
@@ -145,48 +126,13 @@ class V4Renderer {
   Result<void> render_system(size_t i_message) {
     const Message& message = messages_[i_message];
     out_.content(message.text());
-    const json::Array& tools = message.tools.items();
-    if (!tools.empty()) {
-      out_.markup("\n\n");
-      out_.markup(v4::kToolsHead);
-      for (size_t i = 0; i < tools.size(); ++i) {
-        const json::Value* function = tools[i].find("function");
-        if (!function)
-          return invalid("tool has no function", i_message, fmt::format(".tools[{}]", i), "function", "none");
-        if (i > 0) out_.markup("\n");
-        out_.content(json::dump_python(*function));
-      }
-      out_.markup(v4::kToolsTail);
-    }
-    if (has_content(message.response_format)) {
-      out_.markup("\n\n");
-      out_.markup(v4::kResponseFormatHead);
-      out_.content(json::dump_python(message.response_format));
-    }
+    HADAL_TRY(dsml::write_tools(out_, v4::kToolsHead, message.tools, v4::kToolsTail, i_message));
+    dsml::write_response_format(out_, message.response_format);
     return {};
   }
 
-  // Python's idea of a value that is there: the release's encoder asks `if response_format:`.
-  static bool has_content(const json::Value& value) {
-    switch (value.kind()) {
-      case json::Value::Kind::kNull:
-        return false;
-      case json::Value::Kind::kBool:
-        return value.as_bool();
-      case json::Value::Kind::kNumber:
-        return value.as_double() != 0.0;
-      case json::Value::Kind::kString:
-        return !value.as_string().empty();
-      case json::Value::Kind::kArray:
-        return !value.items().empty();
-      case json::Value::Kind::kObject:
-        return !value.members().empty();
-    }
-    return false;
-  }
-
   void render_user(const Turn& turn) {
-    out_.markup(v4::kUser);
+    out_.markup(marker::kUser);
     for (const size_t i_message : turn.messages) {
       if (i_message != turn.messages.front()) out_.markup("\n\n");
       const Message& message = messages_[i_message];
@@ -203,39 +149,11 @@ class V4Renderer {
     const bool answers_task = i > 0 && !turns_[i - 1].task.empty();
     if (is_thinking_ && !answers_task && (!drops_reasoning_ || static_cast<ptrdiff_t>(i) > last_user_)) {
       out_.content(message.reasoning_content);
-      out_.markup(v4::kEndThink);
+      out_.markup(marker::kEndThink);
     }
     out_.content(message.text());
-    if (!message.tool_calls.empty()) {
-      out_.markup("\n\n<｜DSML｜tool_calls>\n");
-      for (const ToolCall& call : message.tool_calls) render_call(call);
-      out_.markup("</｜DSML｜tool_calls>");
-    }
-    if (!message.wo_eos) out_.markup(v4::kEos);
-  }
-
-  void render_call(const ToolCall& call) {
-    out_.markup("<｜DSML｜invoke name=\"");
-    out_.content(call.name);
-    out_.markup("\">\n");
-    // Arguments that are no JSON object are what a model once wrote, sent back by the client: they are shown to it as
-    // they are. The release's encoder does so for text that is no JSON, and fails for JSON that is no object.
-    Result<json::Value> arguments = json::parse(call.arguments, "arguments");
-    if (!arguments.ok() || !arguments->is_object()) {
-      render_parameter("arguments", json::Value::string(call.arguments));
-    } else {
-      for (const auto& [key, value] : arguments->members()) render_parameter(key, value);
-      if (arguments->members().empty()) out_.markup("\n");
-    }
-    out_.markup("</｜DSML｜invoke>\n");
-  }
-
-  void render_parameter(std::string_view key, const json::Value& value) {
-    out_.markup("<｜DSML｜parameter name=\"");
-    out_.content(key);
-    out_.markup(value.is_string() ? "\" string=\"true\">" : "\" string=\"false\">");
-    out_.content(value.is_string() ? value.as_string() : json::dump_python(value));
-    out_.markup("</｜DSML｜parameter>\n");
+    dsml::write_calls(out_, "tool_calls", message.tool_calls);
+    if (!message.wo_eos) out_.markup(marker::kEos);
   }
 
   // What stands between turn i and the next one, or asks for the reply: a task's token, or the assistant's header.
@@ -246,15 +164,15 @@ class V4Renderer {
     }
     const Turn& turn = turns_[i];
     if (turn.task == "action") {
-      out_.markup(v4::kAssistant);
-      out_.markup(is_thinking_ ? v4::kThink : v4::kEndThink);
+      out_.markup(marker::kAssistant);
+      out_.markup(is_thinking_ ? marker::kThink : marker::kEndThink);
       out_.markup(v4::task_token(turn.task));
     } else if (!turn.task.empty()) {
       out_.markup(v4::task_token(turn.task));
     } else if (turn.role == Role::kUser || turn.role == Role::kDeveloper) {
       const bool may_reason = !drops_reasoning_ || static_cast<ptrdiff_t>(i) >= last_user_;
-      out_.markup(v4::kAssistant);
-      out_.markup(is_thinking_ && may_reason ? v4::kThink : v4::kEndThink);
+      out_.markup(marker::kAssistant);
+      out_.markup(is_thinking_ && may_reason ? marker::kThink : marker::kEndThink);
     }
   }
 
@@ -269,15 +187,7 @@ class V4Renderer {
 
 }  // namespace
 
-Result<Prompt> render_v4_prompt(std::span<const Message> messages, const PromptOptions& options) {
-  if (options.generation == PromptGeneration::kOther) {
-    return Error{.code = ErrorCode::kUnsupported,
-                 .what = "this model's prompt encoding is not known yet",
-                 .in = "",
-                 .want = "a model of the DeepSeek-V4 family",
-                 .found = "another family",
-                 .hint = "`hadal run --raw` completes plain text"};
-  }
+Result<Prompt> render_v4(std::span<const Message> messages, const PromptOptions& options) {
   HADAL_ASSIGN(const std::string_view prefix, effort_prefix(options));
   return V4Renderer(messages, options).render(options.add_bos, prefix);
 }

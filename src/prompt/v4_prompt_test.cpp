@@ -15,7 +15,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 Error refused(std::string_view messages, const PromptOptions& options = kChatMode) {
-  Result<Prompt> prompt = render_v4_prompt(conversation(messages), options);
+  Result<Prompt> prompt = render_prompt(conversation(messages), options);
   EXPECT_FALSE(prompt.ok()) << messages;
   return prompt.ok() ? Error{} : prompt.error();
 }
@@ -150,7 +150,7 @@ TEST(V4Prompt, arguments_that_are_no_object_become_one_string_parameter) {
     Message call = assistant_message("");
     call.tool_calls.push_back({.id = "", .name = "f", .arguments = arguments});
     const std::vector<Message> messages = {user_message("x"), call};
-    Result<Prompt> prompt = render_v4_prompt(messages, kChatMode);
+    Result<Prompt> prompt = render_prompt(messages, kChatMode);
     ASSERT_TRUE(prompt.ok());
     EXPECT_THAT(prompt->text(), HasSubstr(std::string("<｜DSML｜invoke name=\"f\">\n"
                                                       "<｜DSML｜parameter name=\"arguments\" string=\"true\">") +
@@ -160,7 +160,7 @@ TEST(V4Prompt, arguments_that_are_no_object_become_one_string_parameter) {
 
 TEST(V4Prompt, text_that_is_no_utf8_becomes_replacement_characters) {
   const std::vector<Message> messages = {user_message("a\xFFz")};
-  Result<Prompt> prompt = render_v4_prompt(messages, kChatMode);
+  Result<Prompt> prompt = render_prompt(messages, kChatMode);
   ASSERT_TRUE(prompt.ok());
   EXPECT_THAT(prompt->text(), HasSubstr("<｜User｜>a\uFFFDz<｜Assistant｜>"));
 }
@@ -197,8 +197,8 @@ TEST(V4Prompt, low_effort_is_refused_by_the_preview_generation_only) {
   const Error error = refused(R"([{"role":"user","content":"x"}])", options);
   EXPECT_EQ(error.code, ErrorCode::kInvalid);
   EXPECT_EQ(error.in, "reasoning_effort");
-  options.generation = PromptGeneration::kV4Release0731;
-  EXPECT_TRUE(render_v4_prompt(conversation(R"([{"role":"user","content":"x"}])"), options).ok());
+  options.encoding = PromptEncoding::kV4Release0731;
+  EXPECT_TRUE(render_prompt(conversation(R"([{"role":"user","content":"x"}])"), options).ok());
 }
 
 TEST(V4Prompt, what_cannot_be_rendered_is_refused_with_the_message_named) {
@@ -220,7 +220,7 @@ TEST(V4Prompt, what_cannot_be_rendered_is_refused_with_the_message_named) {
   Message system = system_message("s");
   system.tools = json::Value::array({json::Value::object()});
   const std::vector<Message> messages = {system, user_message("x")};
-  Result<Prompt> prompt = render_v4_prompt(messages, kChatMode);
+  Result<Prompt> prompt = render_prompt(messages, kChatMode);
   ASSERT_FALSE(prompt.ok());
   EXPECT_EQ(prompt.error().what, "tool has no function");
   EXPECT_EQ(prompt.error().in, "messages[0].tools[0]");
@@ -231,16 +231,9 @@ TEST(V4Prompt, generations_differ_in_high_and_max_only) {
     PromptOptions options = kThinkingMode;
     options.effort = effort;
     const std::string preview = rendered(two_calls(), options).text();
-    options.generation = PromptGeneration::kV4Release0731;
+    options.encoding = PromptEncoding::kV4Release0731;
     EXPECT_EQ(rendered(two_calls(), options).text() == preview, effort == ReasoningEffort::kNone);
   }
-}
-
-TEST(V4Prompt, another_family_is_refused) {
-  const Message message = user_message("Hi");
-  const Result<Prompt> prompt = render_v4_prompt({&message, 1}, {.generation = PromptGeneration::kOther});
-  ASSERT_FALSE(prompt.ok());
-  EXPECT_EQ(prompt.error().code, ErrorCode::kUnsupported);
 }
 
 }  // namespace

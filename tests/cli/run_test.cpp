@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "cli/program.h"
+#include "testing/tokenizers.h"
 
 namespace hadal {
 namespace {
@@ -149,6 +150,20 @@ int in_a_shell(const std::string& redirections) {
   const std::string command = std::string(HADAL_BINARY) + " run --temperature 0 -p 'What is 27 + 35?' " + redirections;
   const int status = std::system(command.c_str());
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+// A random V3 has nothing to say, but it is asked in its own encoding and what it says is taken apart.
+TEST(Run, a_model_of_the_v3_family_is_asked_as_its_files_say) {
+  const TempFolder folder;
+  const fs::path data = fs::path(HADAL_SOURCE_DIR) / "tests/data/v3-random";
+  for (const char* name : {"config.json", "model.safetensors"}) fs::copy_file(data / name, folder / name);
+  folder.write("tokenizer.json", json::dump(tokenizer::testing::small_tokenizer_json()));
+  const auto asked = [&] { return run(folder, {".", "-p", "hello", "--max-tokens", "4", "--think", "on"}); };
+  EXPECT_THAT(run_hadal(folder, {"inspect", "."}).out, HasSubstr("prompt      v3\n"));
+  EXPECT_THAT(asked().err, HasSubstr("this model does not reason"));
+  folder.write("tokenizer_config.json", R"({"chat_template": "{{'<｜Assistant｜></think>'}}"})");
+  EXPECT_THAT(run_hadal(folder, {"inspect", "."}).out, HasSubstr("prompt      v3.1\n"));
+  EXPECT_EQ(asked().exit_code, 0) << asked().err;
 }
 
 TEST(Run, a_closed_input_is_no_pipe) {

@@ -32,7 +32,7 @@ inline std::vector<Message> conversation(std::string_view json_text) {
 }
 
 inline Prompt rendered(std::string_view json_text, const PromptOptions& options) {
-  Result<Prompt> prompt = render_v4_prompt(conversation(json_text), options);
+  Result<Prompt> prompt = render_prompt(conversation(json_text), options);
   EXPECT_TRUE(prompt.ok()) << prompt.error().to_string();
   return prompt.ok() ? *std::move(prompt) : Prompt();
 }

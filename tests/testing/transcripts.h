@@ -1,5 +1,5 @@
-// For tests and fuzzing of the output parser: transcripts as sequences of markers and bytes, cut at will, and what must
-// hold for the events of any output.
+// For tests and fuzzing of the parsers of output: transcripts as sequences of markers and bytes, cut at will, and what
+// must hold for the events of any output.
 #pragma once
 
 #include <fmt/format.h>
@@ -11,9 +11,9 @@
 
 #include "base/json.h"
 #include "base/utf8.h"
-#include "prompt/dsml_parser.h"
+#include "prompt/turn_parser.h"
 
-namespace hadal::dsml::testing {
+namespace hadal::testing {
 
 // A marker, or the bytes of an ordinary token.
 struct Symbol {
@@ -23,9 +23,18 @@ struct Symbol {
 };
 
 inline const std::vector<std::pair<std::string_view, Marker>> kMarkers = {
-    {"<think>", Marker::kThink},   {"</think>", Marker::kEndThink},
-    {"｜DSML｜", Marker::kDsml},   {"<｜end▁of▁sentence｜>", Marker::kEos},
-    {"<｜User｜>", Marker::kRole}, {"<｜fim▁hole｜>", Marker::kOther},
+    {marker::kThink, Marker::kThink},
+    {marker::kEndThink, Marker::kEndThink},
+    {marker::kDsml, Marker::kDsml},
+    {marker::kEos, Marker::kEos},
+    {marker::kUser, Marker::kRole},
+    {"<｜fim▁hole｜>", Marker::kOther},
+    {marker::kCallsBegin, Marker::kCallsBegin},
+    {marker::kCallsEnd, Marker::kCallsEnd},
+    {marker::kCallBegin, Marker::kCallBegin},
+    {marker::kCallEnd, Marker::kCallEnd},
+    {marker::kCallSep, Marker::kCallSep},
+    {marker::kResultBegin, Marker::kResult},
 };
 
 // A transcript in which every spelling of a marker is that marker.
@@ -77,8 +86,7 @@ struct Outcome {
   std::vector<OutputEvent> events;
 };
 
-inline Outcome parse(const std::vector<Symbol>& symbols, bool starts_in_reasoning, const json::Value& tools = {}) {
-  Parser parser(starts_in_reasoning, tools);
+inline Outcome parse(TurnParser&& parser, const std::vector<Symbol>& symbols) {
   Outcome outcome;
   for (const Symbol& symbol : symbols) {
     if (symbol.is_marker) {
@@ -176,4 +184,4 @@ inline std::string violation(const Outcome& outcome) {
   return "";
 }
 
-}  // namespace hadal::dsml::testing
+}  // namespace hadal::testing

@@ -281,6 +281,20 @@ TEST(IndexSelect, a_million_tokens_of_context_in_the_released_geometry) {
   }
 }
 
+TEST(IndexSelect, v3_2_chooses_2048_positions_of_the_released_geometry) {
+  std::mt19937 random(11);
+  // The first token sees all 6,000 positions, the second fewer.
+  const Problem problem({.T = 2, .H = 64, .D = 128, .n_keys = 6000, .topk = 2048, .format = KvFormat::kBf16}, random);
+  const Pages pages = problem.pages();
+  CpuDevice cpu({.n_threads = 2});
+  const Selection want = problem.run(cpu, index_select_versions().front(), pages);
+  for (const auto& version : supported_versions()) {
+    const Selection got = problem.run(cpu, version, pages);
+    EXPECT_TRUE(within(got.scores, want.scores, {.rtol = 0, .atol = 1e-5 * problem.magnitude()}));
+    expect_best_of_scores(problem, got, cpu_level_name(version.level));
+  }
+}
+
 TEST(IndexSelect, a_token_gives_the_same_bits_alone_and_in_a_batch) {
   std::mt19937 random(3);
   for (const KvFormat format : {KvFormat::kFp4, KvFormat::kBf16}) {

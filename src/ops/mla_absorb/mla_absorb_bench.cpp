@@ -2,52 +2,41 @@
 // of wkv_b, 8.4 MB; many are bound by arithmetic.
 #include "ops/mla_absorb/mla_absorb.h"
 
-#include <random>
-
+#include "testing/latent_weights.h"
 #include "testing/op_bench.h"
-#include "testing/weights.h"
 
 namespace hadal::ops {
 namespace {
 
-constexpr int64_t kHeads = 128;
-constexpr int64_t kNope = 128;
-constexpr int64_t kRope = 64;
-constexpr int64_t kValue = 128;
-constexpr int64_t kLatent = 512;
-
-// The same for all shapes: making it takes seconds.
-const test::StoredMatrix& weights() {
-  static const test::StoredMatrix w = [] {
-    std::mt19937 random(1);
-    return test::StoredMatrix::random(random, DType::kF8E4M3, kHeads * (kNope + kValue), kLatent);
-  }();
-  return w;
-}
+using test::kV3Heads;
+using test::kV3LatentDim;
+using test::kV3NopeDim;
+using test::kV3RopeDim;
+using test::kV3ValueDim;
 
 struct Problem {
   std::vector<float> q, y;
   MlaAbsorb op;
 
   explicit Problem(int64_t T)
-      : q(static_cast<size_t>(T * kHeads * (kNope + kRope)), 0.5f),
-        y(static_cast<size_t>(T * kHeads * (kLatent + kRope))) {
+      : q(static_cast<size_t>(T * kV3Heads * (kV3NopeDim + kV3RopeDim)), 0.5f),
+        y(static_cast<size_t>(T * kV3Heads * (kV3LatentDim + kV3RopeDim))) {
     op = {.q = q.data(),
-          .wkv_b = weights().weight,
+          .wkv_b = test::v3_wkv_b()->weight,
           .y = y.data(),
           .T = T,
-          .H = kHeads,
-          .nope_dim = kNope,
-          .rope_dim = kRope,
-          .value_dim = kValue,
-          .latent_dim = kLatent};
+          .H = kV3Heads,
+          .nope_dim = kV3NopeDim,
+          .rope_dim = kV3RopeDim,
+          .value_dim = kV3ValueDim,
+          .latent_dim = kV3LatentDim};
   }
 };
 
 [[maybe_unused]] const bool kRegistered = [] {
   for (const int64_t T : {1, 64}) {
-    const test::Work work{.bytes = static_cast<double>(kHeads * kNope * kLatent),
-                          .flops = 2.0 * static_cast<double>(T * kHeads * kNope * kLatent)};
+    const test::Work work{.bytes = static_cast<double>(kV3Heads * kV3NopeDim * kV3LatentDim),
+                          .flops = 2.0 * static_cast<double>(T * kV3Heads * kV3NopeDim * kV3LatentDim)};
     test::register_op("mla_absorb", "T" + std::to_string(T) + "_H128_fp8", mla_absorb_versions(), work,
                       [=] { return Problem(T); });
   }

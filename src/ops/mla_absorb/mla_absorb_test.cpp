@@ -7,12 +7,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <random>
 
 #include "ops/kv_rows/kv_rows.h"
 #include "ops/linear/linear.h"
 #include "ops/mla_expand/mla_expand.h"
 #include "ops/sparse_attention/sparse_attention.h"
+#include "testing/latent_weights.h"
 #include "testing/ops.h"
 #include "testing/weights.h"
 
@@ -28,11 +30,19 @@ struct Sizes {
 };
 
 struct Problem {
-  Problem(const Sizes& of, DType dtype, int64_t n_tokens, uint32_t seed) : T(n_tokens), sizes(of) {
+  Problem(const Sizes& of, std::shared_ptr<const StoredMatrix> w, int64_t n_tokens, uint32_t seed)
+      : T(n_tokens),
+        sizes(of),
+        wkv_b(std::move(w)),
+        q(random_floats(seed, T * sizes.H * (sizes.nope_dim + sizes.rope_dim))) {}
+
+  Problem(const Sizes& of, DType dtype, int64_t n_tokens, uint32_t seed)
+      : Problem(of, random_weights(of, dtype, seed), n_tokens, seed) {}
+
+  static std::shared_ptr<const StoredMatrix> random_weights(const Sizes& of, DType dtype, uint32_t seed) {
     std::mt19937 random(seed);
-    wkv_b = std::make_shared<StoredMatrix>(
-        StoredMatrix::random(random, dtype, sizes.H * (sizes.nope_dim + sizes.value_dim), sizes.latent_dim));
-    q = random_floats(seed, T * sizes.H * (sizes.nope_dim + sizes.rope_dim));
+    return std::make_shared<const StoredMatrix>(
+        StoredMatrix::random(random, dtype, of.H * (of.nope_dim + of.value_dim), of.latent_dim));
   }
 
   std::vector<float> run(void (*version)(CpuDevice&, const MlaAbsorb&), CpuDevice& cpu, int64_t first,
@@ -52,7 +62,7 @@ struct Problem {
 
   int64_t T;
   Sizes sizes;
-  std::shared_ptr<StoredMatrix> wkv_b;
+  std::shared_ptr<const StoredMatrix> wkv_b;
   std::vector<float> q;
 };
 
@@ -75,6 +85,16 @@ TEST(MlaAbsorb, every_version_agrees_with_the_reference_for_every_stored_type) {
       }
     }
   }
+}
+
+TEST(MlaAbsorb, every_version_agrees_with_the_reference_for_all_heads_of_the_release) {
+  constexpr Sizes kV3 = {test::kV3Heads, test::kV3NopeDim, test::kV3RopeDim, test::kV3ValueDim, test::kV3LatentDim};
+  const Problem p(kV3, test::v3_wkv_b(), 3, 4);
+  CpuDevice cpu({.n_threads = 3});
+  const std::vector<float> want = p.run(mla_absorb_reference, cpu, 0, p.T);
+  test::for_each_version(mla_absorb_versions(), [&](const Version<MlaAbsorb>& version) {
+    EXPECT_TRUE(within(p.run(version.run, cpu, 0, p.T), want, {.rtol = 1e-5, .atol = 1e-4}));
+  });
 }
 
 TEST(MlaAbsorb, a_token_gives_the_same_bits_alone_in_a_batch_and_with_threads) {

@@ -2,27 +2,16 @@
 // W_UV half of wkv_b, 8.4 MB; many are bound by arithmetic.
 #include "ops/mla_expand/mla_expand.h"
 
-#include <random>
-
+#include "testing/latent_weights.h"
 #include "testing/op_bench.h"
-#include "testing/weights.h"
 
 namespace hadal::ops {
 namespace {
 
-constexpr int64_t kHeads = 128;
-constexpr int64_t kNope = 128;
-constexpr int64_t kValue = 128;
-constexpr int64_t kLatent = 512;
-
-// The same for all shapes: making it takes seconds.
-const test::StoredMatrix& weights() {
-  static const test::StoredMatrix w = [] {
-    std::mt19937 random(1);
-    return test::StoredMatrix::random(random, DType::kF8E4M3, kHeads * (kNope + kValue), kLatent);
-  }();
-  return w;
-}
+using test::kV3Heads;
+using test::kV3LatentDim;
+using test::kV3NopeDim;
+using test::kV3ValueDim;
 
 struct Problem {
   std::vector<std::byte> z;
@@ -30,21 +19,21 @@ struct Problem {
   MlaExpand op;
 
   explicit Problem(int64_t T)
-      : z(static_cast<size_t>(packed_rows_bytes(T, kHeads, kLatent, RowFormat::kBf16)), std::byte{0x3F}),
-        y(static_cast<size_t>(T * kHeads * kValue)) {
-    op = {.z = {.format = RowFormat::kBf16, .T = T, .groups = kHeads, .K = kLatent, .data = z.data()},
-          .wkv_b = weights().weight,
+      : z(static_cast<size_t>(packed_rows_bytes(T, kV3Heads, kV3LatentDim, RowFormat::kBf16)), std::byte{0x3F}),
+        y(static_cast<size_t>(T * kV3Heads * kV3ValueDim)) {
+    op = {.z = {.format = RowFormat::kBf16, .T = T, .groups = kV3Heads, .K = kV3LatentDim, .data = z.data()},
+          .wkv_b = test::v3_wkv_b()->weight,
           .y = y.data(),
-          .H = kHeads,
-          .nope_dim = kNope,
-          .value_dim = kValue};
+          .H = kV3Heads,
+          .nope_dim = kV3NopeDim,
+          .value_dim = kV3ValueDim};
   }
 };
 
 [[maybe_unused]] const bool kRegistered = [] {
   for (const int64_t T : {1, 64}) {
-    const test::Work work{.bytes = static_cast<double>(kHeads * kValue * kLatent),
-                          .flops = 2.0 * static_cast<double>(T * kHeads * kValue * kLatent)};
+    const test::Work work{.bytes = static_cast<double>(kV3Heads * kV3ValueDim * kV3LatentDim),
+                          .flops = 2.0 * static_cast<double>(T * kV3Heads * kV3ValueDim * kV3LatentDim)};
     test::register_op("mla_expand", "T" + std::to_string(T) + "_H128_fp8", mla_expand_versions(), work,
                       [=] { return Problem(T); });
   }

@@ -9,6 +9,7 @@
 #include <memory>
 #include <random>
 
+#include "testing/latent_weights.h"
 #include "testing/ops.h"
 #include "testing/weights.h"
 
@@ -24,12 +25,21 @@ struct Sizes {
 };
 
 struct Problem {
+  Problem(const Sizes& of, std::shared_ptr<const StoredMatrix> w, ActivationRounding with, int64_t n_tokens,
+          uint32_t seed)
+      : T(n_tokens),
+        sizes(of),
+        rounding(with),
+        wkv_b(std::move(w)),
+        z(random_floats(seed, T * sizes.H * sizes.latent_dim)) {}
+
   Problem(const Sizes& of, DType dtype, ActivationRounding with, int64_t n_tokens, uint32_t seed)
-      : T(n_tokens), sizes(of), rounding(with) {
+      : Problem(of, random_weights(of, dtype, seed), with, n_tokens, seed) {}
+
+  static std::shared_ptr<const StoredMatrix> random_weights(const Sizes& of, DType dtype, uint32_t seed) {
     std::mt19937 random(seed);
-    wkv_b = std::make_shared<StoredMatrix>(
-        StoredMatrix::random(random, dtype, sizes.H * (sizes.nope_dim + sizes.value_dim), sizes.latent_dim));
-    z = random_floats(seed, T * sizes.H * sizes.latent_dim);
+    return std::make_shared<const StoredMatrix>(
+        StoredMatrix::random(random, dtype, of.H * (of.nope_dim + of.value_dim), of.latent_dim));
   }
 
   std::vector<float> run(void (*version)(CpuDevice&, const MlaExpand&), CpuDevice& cpu, int64_t first,
@@ -52,7 +62,7 @@ struct Problem {
   int64_t T;
   Sizes sizes;
   ActivationRounding rounding;
-  std::shared_ptr<StoredMatrix> wkv_b;
+  std::shared_ptr<const StoredMatrix> wkv_b;
   std::vector<float> z;
 };
 
@@ -77,6 +87,17 @@ TEST(MlaExpand, every_version_agrees_with_the_reference_for_every_stored_type) {
       }
     }
   }
+}
+
+TEST(MlaExpand, every_version_agrees_with_the_reference_for_all_heads_of_the_release) {
+  constexpr Sizes kV3 = {test::kV3Heads, test::kV3NopeDim, test::kV3ValueDim, test::kV3LatentDim};
+  const Problem p(kV3, test::v3_wkv_b(), ActivationRounding::kBf16, 3, 4);
+  CpuDevice cpu({.n_threads = 3});
+  const std::vector<float> want = p.run(mla_expand_reference, cpu, 0, p.T);
+  test::for_each_version(mla_expand_versions(), [&](const Version<MlaExpand>& version) {
+    const double atol = 3e-5 * std::sqrt(static_cast<double>(kV3.latent_dim));
+    EXPECT_TRUE(within(p.run(version.run, cpu, 0, p.T), want, {.rtol = 1e-5, .atol = atol}));
+  });
 }
 
 TEST(MlaExpand, a_token_gives_the_same_bits_alone_in_a_batch_and_with_threads) {

@@ -268,6 +268,16 @@ TEST(SparseAttention, every_version_agrees_with_the_reference_in_the_released_ge
                              .n_entries = 1000,
                              .n_chosen = -1,
                              .format = KvFormat::kBf16,
+                             .value_dim = 512},
+                             // V3.2: 2,048 chosen of 4,096 such latents.
+                             Sizes{.T = 1,
+                             .H = 128,
+                             .D = 576,
+                             .rope_dim = 64,
+                             .window = 0,
+                             .n_entries = 4096,
+                             .n_chosen = 2048,
+                             .format = KvFormat::kBf16,
                              .value_dim = 512}}) {
     const Problem problem(sizes, random);
     const Pages pages = problem.pages();

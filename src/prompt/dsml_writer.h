@@ -1,0 +1,34 @@
+// What the prompts of V3.2 and V4 write alike: calls in DSML, tool schemas, the response format.
+//
+//   <｜DSML｜BLOCK>\n
+//   <｜DSML｜invoke name="NAME">\n
+//   <｜DSML｜parameter name="KEY" string="true">TEXT</｜DSML｜parameter>\n        string="false" and JSON for anything
+//   else
+//   </｜DSML｜invoke>\n
+//   </｜DSML｜BLOCK>
+//
+// Source: encode_arguments_to_dsml, render_tools and the templates of encoding/encoding_dsv32.py and encoding_dsv4.py.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "prompt/message.h"
+#include "prompt/prompt_writer.h"
+
+namespace hadal::dsml {
+
+// A blank line and the block, or nothing when there is no call. Arguments that are no JSON object are shown as one
+// string parameter `arguments`.
+void write_calls(PromptWriter& out, std::string_view block, std::span<const ToolCall> calls);
+
+// A blank line, head, one JSON object a line, tail; or nothing when there is no tool. Invalid: a tool without function.
+Result<void> write_tools(PromptWriter& out, std::string_view head, const json::Value& tools, std::string_view tail,
+                         size_t i_message);
+
+// A blank line and what the reply must look like; nothing for a value that Python takes for nothing (null, {}, "").
+void write_response_format(PromptWriter& out, const json::Value& response_format);
+
+}  // namespace hadal::dsml
