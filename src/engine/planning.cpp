@@ -29,7 +29,7 @@ Result<int64_t> longest_fitting(const LoadedModel& model, const EngineOptions& o
   while (too_long - fits > 1) {
     const int64_t middle = fits + (too_long - fits) / 2;
     HADAL_ASSIGN(const ContextPlan plan, plan_context(model, options, middle));
-    (plan.plan.fits_in_ram() ? fits : too_long) = middle;
+    (plan.plan.fits() ? fits : too_long) = middle;
   }
   return fits;
 }
@@ -42,6 +42,10 @@ std::string tokens_text(int64_t n) {
 std::string verdict(const ContextPlan& context) {
   const Plan& plan = context.plan;
   const std::string name = fmt::format("context {}", tokens_text(context.context_tokens));
+  if (!plan.fits_on_gpu()) {
+    return fmt::format("{}: does not fit; {} are missing on the GPU, {} are free there", name,
+                       format_bytes(plan.gpu_bytes - plan.gpu_available_bytes), format_bytes(plan.gpu_available_bytes));
+  }
   if (plan.available_bytes == 0) return fmt::format("{}: how much memory is available is not known", name);
   if (plan.fits_in_ram()) {
     return fmt::format("{}: fits, {} of {} available stay free", name,
@@ -76,7 +80,7 @@ Result<ContextPlans> plan_contexts(const LoadedModel& model, const EngineOptions
   int64_t shortest_misfit = 0;
   for (const int64_t context_tokens : contexts) {
     HADAL_ASSIGN(ContextPlan plan, plan_context(model, options, context_tokens));
-    if (!plan.plan.fits_in_ram() && (shortest_misfit == 0 || plan.context_tokens < shortest_misfit)) {
+    if (!plan.plan.fits() && (shortest_misfit == 0 || plan.context_tokens < shortest_misfit)) {
       shortest_misfit = plan.context_tokens;
     }
     plans.contexts.push_back(std::move(plan));
@@ -107,6 +111,9 @@ std::string context_plans_table(const ContextPlans& plans, double read_bytes_per
   };
   sum("total", "", [](const ContextPlan& c) { return c.plan.total_bytes(); });
   sum("must be there", "RAM", [](const ContextPlan& c) { return c.plan.ram_bytes; });
+  if (contexts.front().plan.gpu_bytes > 0) {
+    sum("must be there", "GPU", [](const ContextPlan& c) { return c.plan.gpu_bytes; });
+  }
   sum("read per token", "decode", [](const ContextPlan& c) { return c.decode_bytes_per_token; });
   if (read_bytes_per_s > 0) {
     table += fmt::format("{:<18} {:<11}", "tokens/s at best", "decode");

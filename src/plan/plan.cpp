@@ -61,7 +61,7 @@ Result<void> check_plan(const Plan& plan) {
                                       format_bytes(need_bytes - have_bytes)),
                  .hint = "choose a shorter --context or a smaller --chunk; `hadal plan` shows what takes how much"};
   };
-  if (plan.gpu_bytes > 0 && plan.gpu_bytes > plan.gpu_available_bytes) {
+  if (!plan.fits_on_gpu()) {
     return Error{.code = ErrorCode::kOutOfMemory,
                  .what = "not enough memory on the GPU",
                  .in = "",

@@ -58,6 +58,8 @@ struct Plan {
   uint64_t total_bytes() const { return ram_bytes + mapped_bytes; }  // of the host
   // Everything stays in memory; otherwise experts are read from disk again and again.
   bool fits_in_ram() const { return available_bytes == 0 || total_bytes() <= available_bytes; }
+  bool fits_on_gpu() const { return gpu_bytes <= gpu_available_bytes; }
+  bool fits() const { return fits_in_ram() && fits_on_gpu(); }
 };
 
 Plan make_plan(const PlanInput& input);

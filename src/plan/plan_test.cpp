@@ -69,7 +69,9 @@ TEST(Plan, with_a_gpu_what_kernels_read_is_counted_there_and_refused_there) {
   EXPECT_EQ(plan.mapped_bytes, 0u);
   EXPECT_TRUE(check_plan(plan).ok());
   EXPECT_NE(plan_table(plan).find("of 1.5 KiB free"), std::string::npos);
+  EXPECT_TRUE(plan.fits());
   in.gpu_available_bytes = 1500;
+  EXPECT_FALSE(make_plan(in).fits());
   const Result<void> refused = check_plan(make_plan(in));
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code, ErrorCode::kOutOfMemory);
