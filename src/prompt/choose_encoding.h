@@ -1,10 +1,10 @@
 // Which prompt encoding a checkpoint was trained with, from what lies beside its weights.
 //
-//   config.json           model_type
+//   model_type of config.json
 //   deepseek_v4           v4-preview
 //   deepseek_v32          v3.1 when the chat template writes V3.1's headers (V3.2-Exp), else v3.2, which comes without
-//   one deepseek_v3           by the chat template: `<｜Assistant｜></think>` v3.1, `<｜Assistant｜><think>` r1,
-//                         another `</think>` r1-0528, none v3
+//   deepseek_v3           by the chat template: `<｜Assistant｜></think>` v3.1, `<｜Assistant｜><think>` r1, another
+//                         `</think>` r1-0528, none v3
 //                         without one: v3 when the tokenizer has no token <think>; v3.1 when scales are powers of two;
 //                         r1
 //

@@ -44,18 +44,19 @@ struct Fed {
 };
 
 TEST(CompressorRows, every_version_gives_what_the_reference_gives) {
-  for (const auto& [m, coff] : {std::pair<int64_t, int64_t>{4, 2}, {8, 1}, {1, 1}}) {
-    test::for_each_version(compressor_rows_versions(), [&, m = m, coff = coff](const Version<CompressorRows>& version) {
-      Fed want(m, coff), got(m, coff);
-      for (const int64_t T : {1, 2, 1, 1, 9, 3, 4, 25, 1, 1, 1, 1}) {
-        SCOPED_TRACE(std::to_string(want.position) + " + " + std::to_string(T));
-        want.feed(compressor_rows_reference, T);
-        got.feed(version.run, T);
-        EXPECT_TRUE(test::same_bits(got.rows, want.rows));
-        EXPECT_TRUE(test::same_bits(got.pending, want.pending));
-        EXPECT_TRUE(test::same_bits(got.previous, want.previous));
-      }
-    });
+  for (const auto& [ratio, halves] : {std::pair<int64_t, int64_t>{4, 2}, {8, 1}, {1, 1}}) {
+    test::for_each_version(compressor_rows_versions(),
+                           [&, m = ratio, coff = halves](const Version<CompressorRows>& version) {
+                             Fed want(m, coff), got(m, coff);
+                             for (const int64_t T : {1, 2, 1, 1, 9, 3, 4, 25, 1, 1, 1, 1}) {
+                               SCOPED_TRACE(std::to_string(want.position) + " + " + std::to_string(T));
+                               want.feed(compressor_rows_reference, T);
+                               got.feed(version.run, T);
+                               EXPECT_TRUE(test::same_bits(got.rows, want.rows));
+                               EXPECT_TRUE(test::same_bits(got.pending, want.pending));
+                               EXPECT_TRUE(test::same_bits(got.previous, want.previous));
+                             }
+                           });
   }
 }
 
