@@ -59,6 +59,11 @@ struct ScaleRange {
   }
 };
 
+// Scales as what they add to an exponent field: see add_block_by_exponent.
+inline __m512 exponents(__m512 scales) {
+  return _mm512_castsi512_ps(_mm512_sub_epi32(_mm512_castps_si512(scales), _mm512_castps_si512(_mm512_set1_ps(1.0f))));
+}
+
 // A stored FP4 row.
 struct Int8Row {
   const std::byte* data;
@@ -172,24 +177,44 @@ struct Upcoming {
   }
 };
 
-// y[t][r] = w[r] . x[t] over n blocks; the panel is [block][RR]. As in dot_avx512.h the accumulators stay in registers
-// from end to end.
-template <int TT, int RR, bool kByExponent>
-void int8_tile(const Int8Block* const* x, const Int8PanelBlock* panel, int64_t n, Upcoming& upcoming, float* y,
-               int64_t y_stride) {
+// Groups of rows as tiles read them: widened into a panel [block][RR], or as they are stored, widened once per tile.
+template <int RR>
+struct PanelRows {
+  const Int8PanelBlock* blocks;
+
+  Int8Weights load(int64_t r, int64_t block) const {
+    const Int8PanelBlock& w = blocks[block * RR + r];
+    return {_mm512_load_si512(w.even), _mm512_load_si512(w.odd), _mm512_load_ps(w.scale)};
+  }
+};
+
+// Scales as exponents.
+struct StoredRows {
+  Int8Row first;
+  int64_t row_bytes;
+  int64_t scale_stride;
+
+  Int8Weights load(int64_t r, int64_t block) const {
+    const Int8Row row{first.data + r * row_bytes, first.scale + r * scale_stride, first.K};
+    const Int8Weights w = row.load<true>(block);
+    return {w.even, w.odd, exponents(w.scale)};
+  }
+};
+
+// y[t][r] = w[r] . x[t] over n blocks of RR rows. As in dot_avx512.h the accumulators stay in registers from end to
+// end.
+template <int TT, int RR, bool kByExponent, class Rows>
+void int8_tile(const Int8Block* const* x, const Rows& rows, int64_t n, Upcoming& upcoming, float* y, int64_t y_stride) {
   __m512 acc[TT][RR];
   unrolled<TT>([&](auto t)
                    HADAL_INLINE { unrolled<RR>([&](auto r) HADAL_INLINE { acc[t][r] = _mm512_setzero_ps(); }); });
-  for (int64_t block = 0; block < n; ++block, panel += RR) {
+  for (int64_t block = 0; block < n; ++block) {
     upcoming.fetch();
-    Int8Weights w[RR];
     unrolled<RR>([&](auto r) HADAL_INLINE {
-      w[r] = {_mm512_load_si512(panel[r].even), _mm512_load_si512(panel[r].odd), _mm512_load_ps(panel[r].scale)};
-    });
-    unrolled<TT>([&](auto t) HADAL_INLINE {
-      unrolled<RR>([&](auto r) HADAL_INLINE {
+      const Int8Weights w = rows.load(r, block);
+      unrolled<TT>([&](auto t) HADAL_INLINE {
         acc[t][r] =
-            kByExponent ? add_block_by_exponent(acc[t][r], w[r], x[t][block]) : add_block(acc[t][r], w[r], x[t][block]);
+            kByExponent ? add_block_by_exponent(acc[t][r], w, x[t][block]) : add_block(acc[t][r], w, x[t][block]);
       });
     });
   }
@@ -198,18 +223,18 @@ void int8_tile(const Int8Block* const* x, const Int8PanelBlock* panel, int64_t n
   });
 }
 
-template <int RR, bool kByExponent>
-void int8_tile_of(int64_t tokens, const Int8Block* const* x, const Int8PanelBlock* panel, int64_t n, Upcoming& upcoming,
-                  float* y, int64_t y_stride) {
+template <int RR, bool kByExponent, class Rows>
+void int8_tile_of(int64_t tokens, const Int8Block* const* x, const Rows& rows, int64_t n, Upcoming& upcoming, float* y,
+                  int64_t y_stride) {
   switch (tokens) {
     case 1:
-      return int8_tile<1, RR, kByExponent>(x, panel, n, upcoming, y, y_stride);
+      return int8_tile<1, RR, kByExponent>(x, rows, n, upcoming, y, y_stride);
     case 2:
-      return int8_tile<2, RR, kByExponent>(x, panel, n, upcoming, y, y_stride);
+      return int8_tile<2, RR, kByExponent>(x, rows, n, upcoming, y, y_stride);
     case 3:
-      return int8_tile<3, RR, kByExponent>(x, panel, n, upcoming, y, y_stride);
+      return int8_tile<3, RR, kByExponent>(x, rows, n, upcoming, y, y_stride);
     default:
-      return int8_tile<4, RR, kByExponent>(x, panel, n, upcoming, y, y_stride);
+      return int8_tile<4, RR, kByExponent>(x, rows, n, upcoming, y, y_stride);
   }
 }
 
@@ -247,7 +272,6 @@ struct Int8Panel {
   }
   void widen_row(const Int8Row& row, int64_t r) const {
     const int64_t n_full = row.K / kInt8Block;
-    const __m512i one = _mm512_castps_si512(_mm512_set1_ps(1.0f));
     for (int64_t block = 0; block < n_blocks; ++block) {
       fetch_line(row.data + 64 * block + kInt8FetchAhead);
       const Int8Weights w = block == n_full ? row.load_tail(block)
@@ -256,8 +280,7 @@ struct Int8Panel {
       Int8PanelBlock* out = at(r, block);
       _mm512_store_si512(out->even, w.even);
       _mm512_store_si512(out->odd, w.odd);
-      const __m512i scale = _mm512_castps_si512(w.scale);
-      _mm512_store_si512(out->scale, is_addable ? _mm512_sub_epi32(scale, one) : scale);
+      _mm512_store_ps(out->scale, is_addable ? exponents(w.scale) : w.scale);
     }
   }
 };
@@ -277,10 +300,53 @@ void int8_panel_times_tokens(const Int8Panel& panel, const Int8Block* const* x, 
                              float* y, int64_t y_stride) {
   int64_t r = 0;
   for (; r < panel.n_grouped; r += kInt8TileRows) {
-    int8_tile_of<kInt8TileRows, kByExponent>(tokens, x, panel.at(r, 0), panel.n_blocks, upcoming, y + r, y_stride);
+    int8_tile_of<kInt8TileRows, kByExponent>(tokens, x, PanelRows<kInt8TileRows>{panel.at(r, 0)}, panel.n_blocks,
+                                             upcoming, y + r, y_stride);
   }
   for (; r < panel.n; ++r) {
-    int8_tile_of<1, kByExponent>(tokens, x, panel.at(r, 0), panel.n_blocks, upcoming, y + r, y_stride);
+    int8_tile_of<1, kByExponent>(tokens, x, PanelRows<1>{panel.at(r, 0)}, panel.n_blocks, upcoming, y + r, y_stride);
+  }
+}
+
+// A panel is three times as large as what it is made of and goes to L2 and back. For few tokens, the tiles' widening
+// again costs less.
+constexpr int64_t kInt8FewTokens = 16;
+
+// y[t][r] for n rows whose scales are addable, K a multiple of a block.
+inline void int8_stored_times_tokens(const Weight& w, int64_t row0, int64_t n, const Int8Block* const* x, int64_t T,
+                                     Upcoming& upcoming, float* y, int64_t y_stride) {
+  const int64_t n_blocks = w.cols / kInt8Block;
+  const auto tiles = [&]<int RR>(int64_t r) {
+    const StoredRows rows{Int8Row::at(w, row0 + r), w.row_bytes(), w.scale_stride()};
+    for (int64_t t = 0; t < T; t += kInt8TileTokens) {
+      int8_tile_of<RR, true>(T - t, x + t, rows, n_blocks, upcoming, y + t * y_stride + r, y_stride);
+    }
+  };
+  int64_t r = 0;
+  for (; r + kInt8TileRows <= n; r += kInt8TileRows) tiles.template operator()<kInt8TileRows>(r);
+  for (; r < n; ++r) tiles.template operator()<1>(r);
+}
+
+// y[t][r] for up to kInt8PanelRows rows and all tokens of x. A tile is by exponent or not as its panel's scales are
+// stored; a token with NaN is so rare that it may take its rows one by one.
+inline void int8_panel_or_stored(const Weight& w, int64_t row0, int64_t n, const Int8Block* const* x, int64_t T,
+                                 Upcoming& upcoming, float* y, int64_t y_stride) {
+  const int64_t n_blocks = (w.cols + kInt8Block - 1) / kInt8Block;
+  const auto has_nan = [&](const Int8Block* token) { return has_nan_scale(token, n_blocks); };
+  if (T <= kInt8FewTokens && w.cols % kInt8Block == 0 && ScaleRange::of(w, row0, n).is_addable() &&
+      std::none_of(x, x + T, has_nan)) {
+    return int8_stored_times_tokens(w, row0, n, x, T, upcoming, y, y_stride);
+  }
+  const Int8Panel panel = Int8Panel::widen(w, row0, n);
+  for (int64_t t = 0; t < T; t += kInt8TileTokens, y += kInt8TileTokens * y_stride) {
+    const int64_t tokens = std::min(kInt8TileTokens, T - t);
+    if (!panel.is_addable) {
+      int8_panel_times_tokens<false>(panel, x + t, tokens, upcoming, y, y_stride);
+    } else if (std::none_of(x + t, x + t + tokens, has_nan)) {
+      int8_panel_times_tokens<true>(panel, x + t, tokens, upcoming, y, y_stride);
+    } else {
+      for (int64_t i = 0; i < tokens; ++i) int8_rows_times_token(w, row0, n, x[t + i], y + i * y_stride);
+    }
   }
 }
 
@@ -288,27 +354,12 @@ void int8_panel_times_tokens(const Int8Panel& panel, const Int8Block* const* x, 
 inline void int8_rows_times_tokens(const Weight& w, int64_t row0, int64_t n, const Int8Block* const* x, int64_t T,
                                    const std::byte* reads_next, float* y, int64_t y_stride) {
   for (int64_t r = 0; r < n; r += kInt8PanelRows) {
-    const bool is_last = r + kInt8PanelRows >= n;
-    const std::byte* next = is_last ? reads_next : Int8Row::at(w, row0 + r + kInt8PanelRows).data;
-    const int64_t next_rows = next == nullptr ? 0 : std::min(kInt8PanelRows, is_last ? n : n - r - kInt8PanelRows);
+    const int64_t rows = std::min(kInt8PanelRows, n - r);
+    const bool is_last = r + rows == n;
+    const std::byte* next = is_last ? reads_next : Int8Row::at(w, row0 + r + rows).data;
+    const int64_t next_rows = next == nullptr ? 0 : std::min(kInt8PanelRows, is_last ? n : n - r - rows);
     Upcoming upcoming{next, next + next_rows * w.row_bytes()};
-    const Int8Panel panel = Int8Panel::widen(w, row0 + r, std::min(kInt8PanelRows, n - r));
-    for (int64_t t = 0; t < T; t += kInt8TileTokens) {
-      const int64_t tokens = std::min(kInt8TileTokens, T - t);
-      const bool has_nan = std::any_of(x + t, x + t + tokens,
-                                       [&](const Int8Block* token) { return has_nan_scale(token, panel.n_blocks); });
-      // A tile is by exponent or not as its panel's scales are stored; a token with NaN is so rare that it may take
-      // its rows one by one.
-      if (panel.is_addable && !has_nan) {
-        int8_panel_times_tokens<true>(panel, x + t, tokens, upcoming, y + t * y_stride + r, y_stride);
-      } else if (!panel.is_addable) {
-        int8_panel_times_tokens<false>(panel, x + t, tokens, upcoming, y + t * y_stride + r, y_stride);
-      } else {
-        for (int64_t i = t; i < t + tokens; ++i) {
-          int8_rows_times_token(w, row0 + r, panel.n, x[i], y + i * y_stride + r);
-        }
-      }
-    }
+    int8_panel_or_stored(w, row0 + r, rows, x, T, upcoming, y + r, y_stride);
   }
 }
 
