@@ -115,21 +115,31 @@ struct Int8Row {
 // How far ahead of the multiplication a row's bytes are fetched, across the rows that follow.
 constexpr int64_t kInt8FetchAhead = 8192;
 
-inline __m512 int8_sums(const Int8Weights& w, const Int8Block& x) {
-  __m512i sums = _mm512_loadu_si512(x.start);
-  sums = _mm512_dpbusd_epi32(sums, w.even, _mm512_loadu_si512(x.even));
-  sums = _mm512_dpbusd_epi32(sums, w.odd, _mm512_loadu_si512(x.odd));
-  return _mm512_cvtepi32_ps(sums);
+// A block of a token's activations in registers, for several rows.
+struct Int8Activations {
+  __m512i start;
+  __m512i even;
+  __m512i odd;
+  __m512 scale;
+
+  static Int8Activations load(const Int8Block& x) {
+    return {_mm512_loadu_si512(x.start), _mm512_loadu_si512(x.even), _mm512_loadu_si512(x.odd),
+            _mm512_loadu_ps(x.scale)};
+  }
+};
+
+inline __m512 int8_sums(const Int8Weights& w, const Int8Activations& x) {
+  return _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(_mm512_dpbusd_epi32(x.start, w.even, x.even), w.odd, x.odd));
 }
 
-inline __m512 add_block(__m512 acc, const Int8Weights& w, const Int8Block& x) {
-  return _mm512_fmadd_ps(int8_sums(w, x), _mm512_mul_ps(w.scale, _mm512_loadu_ps(x.scale)), acc);
+inline __m512 add_block(__m512 acc, const Int8Weights& w, const Int8Activations& x) {
+  return _mm512_fmadd_ps(int8_sums(w, x), _mm512_mul_ps(w.scale, x.scale), acc);
 }
 
 // The same bits where w.scale holds exponents to add (ScaleRange::is_addable) and no scale of x is NaN: an integer
 // addition leaves the two multipliers to the products.
-inline __m512 add_block_by_exponent(__m512 acc, const Int8Weights& w, const Int8Block& x) {
-  const __m512i scale = _mm512_add_epi32(_mm512_castps_si512(w.scale), _mm512_loadu_si512(x.scale));
+inline __m512 add_block_by_exponent(__m512 acc, const Int8Weights& w, const Int8Activations& x) {
+  const __m512i scale = _mm512_add_epi32(_mm512_castps_si512(w.scale), _mm512_castps_si512(x.scale));
   return _mm512_fmadd_ps(int8_sums(w, x), _mm512_castsi512_ps(scale), acc);
 }
 
@@ -139,9 +149,9 @@ float int8_row_times_token(const Int8Row& row, const Int8Block* x) {
   const int64_t n_full = row.K / kInt8Block;
   for (int64_t block = 0; block < n_full; ++block) {
     fetch_line(row.data + 64 * block + kInt8FetchAhead);
-    acc = add_block(acc, row.load<kPlain>(block), x[block]);
+    acc = add_block(acc, row.load<kPlain>(block), Int8Activations::load(x[block]));
   }
-  if (row.K % kInt8Block != 0) acc = add_block(acc, row.load_tail(n_full), x[n_full]);
+  if (row.K % kInt8Block != 0) acc = add_block(acc, row.load_tail(n_full), Int8Activations::load(x[n_full]));
   return sum_tree(acc);
 }
 
@@ -201,8 +211,8 @@ struct StoredRows {
   }
 };
 
-// y[t][r] = w[r] . x[t] over n blocks of RR rows. As in dot_avx512.h the accumulators stay in registers from end to
-// end.
+// y[t][r] = w[r] . x[t] over n blocks of RR rows. A block of every row waits in registers for the tokens, so that each
+// product loads a quarter of an activation block: with a block of every token waiting instead, loads were the limit.
 template <int TT, int RR, bool kByExponent, class Rows>
 void int8_tile(const Int8Block* const* x, const Rows& rows, int64_t n, Upcoming& upcoming, float* y, int64_t y_stride) {
   __m512 acc[TT][RR];
@@ -210,11 +220,12 @@ void int8_tile(const Int8Block* const* x, const Rows& rows, int64_t n, Upcoming&
                    HADAL_INLINE { unrolled<RR>([&](auto r) HADAL_INLINE { acc[t][r] = _mm512_setzero_ps(); }); });
   for (int64_t block = 0; block < n; ++block) {
     upcoming.fetch();
-    unrolled<RR>([&](auto r) HADAL_INLINE {
-      const Int8Weights w = rows.load(r, block);
-      unrolled<TT>([&](auto t) HADAL_INLINE {
-        acc[t][r] =
-            kByExponent ? add_block_by_exponent(acc[t][r], w, x[t][block]) : add_block(acc[t][r], w, x[t][block]);
+    Int8Weights w[RR];
+    unrolled<RR>([&](auto r) HADAL_INLINE { w[r] = rows.load(r, block); });
+    unrolled<TT>([&](auto t) HADAL_INLINE {
+      const Int8Activations a = Int8Activations::load(x[t][block]);
+      unrolled<RR>([&](auto r) HADAL_INLINE {
+        acc[t][r] = kByExponent ? add_block_by_exponent(acc[t][r], w[r], a) : add_block(acc[t][r], w[r], a);
       });
     });
   }
