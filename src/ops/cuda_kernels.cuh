@@ -5,6 +5,7 @@
 #pragma once
 
 #include "device/cuda/cuda_context.cuh"
+#include "ops/cuda_launch.cuh"
 #include "ops/cuda_ops.h"
 
 namespace hadal::ops {

@@ -47,6 +47,7 @@ __device__ float pooled_channel(const Compress& op, const GroupRows& rows, int64
 }
 
 __global__ void __launch_bounds__(kThreads) compress_kernel(Compress op) {
+  wait_for_previous();
   extern __shared__ float entry[];  // [d]
   __shared__ float sums[kThreads / kWarp];
   const int64_t g = blockIdx.x;
@@ -81,7 +82,7 @@ __global__ void __launch_bounds__(kThreads) compress_kernel(Compress op) {
 void compress_cuda(CudaContext& context, const Compress& op) {
   if (op.n_groups == 0) return;
   const auto shared_bytes = static_cast<size_t>(op.d) * sizeof(float);
-  compress_kernel<<<static_cast<unsigned>(op.n_groups), kThreads, shared_bytes, context.stream>>>(op);
+  enqueue(context, static_cast<unsigned>(op.n_groups), kThreads, shared_bytes, compress_kernel, op);
   context.check_launch("compress");
 }
 

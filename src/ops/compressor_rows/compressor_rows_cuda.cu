@@ -27,6 +27,7 @@ __device__ Part part_of(const CompressorRows& op, unsigned part) {
 }
 
 __global__ void __launch_bounds__(kThreads) append_kernel(CompressorRows op) {
+  wait_for_previous();
   const Part part = part_of(op, blockIdx.y);
   const int64_t width = op.width();
   const int64_t t = blockIdx.x;
@@ -34,6 +35,7 @@ __global__ void __launch_bounds__(kThreads) append_kernel(CompressorRows op) {
 }
 
 __global__ void __launch_bounds__(kThreads) join_kernel(CompressorRows op) {
+  wait_for_previous();
   const Part part = part_of(op, blockIdx.y);
   const int64_t width = op.width();
   const int64_t r = blockIdx.x;
@@ -46,6 +48,7 @@ __global__ void __launch_bounds__(kThreads) join_kernel(CompressorRows op) {
 
 // Blocks [0, n_left): rows of the unfinished group; with overlap m more: the last complete one.
 __global__ void __launch_bounds__(kThreads) keep_kernel(CompressorRows op) {
+  wait_for_previous();
   const Part part = part_of(op, blockIdx.y);
   const int64_t width = op.width();
   const float* left = part.rows + (op.n_rows() - op.n_left()) * width;
@@ -59,11 +62,11 @@ __global__ void __launch_bounds__(kThreads) keep_kernel(CompressorRows op) {
 void compressor_rows_cuda(CudaContext& context, const CompressorRows& op) {
   if (op.T == 0) return;
   if (op.n_groups() == 0) {
-    append_kernel<<<dim3(static_cast<unsigned>(op.T), 2), kThreads, 0, context.stream>>>(op);
+    enqueue(context, dim3(static_cast<unsigned>(op.T), 2), kThreads, 0, append_kernel, op);
   } else {
-    join_kernel<<<dim3(static_cast<unsigned>(op.n_rows()), 2), kThreads, 0, context.stream>>>(op);
+    enqueue(context, dim3(static_cast<unsigned>(op.n_rows()), 2), kThreads, 0, join_kernel, op);
     const auto n_kept = static_cast<unsigned>(op.n_left() + (op.coff == 2 ? op.m : 0));
-    if (n_kept > 0) keep_kernel<<<dim3(n_kept, 2), kThreads, 0, context.stream>>>(op);
+    if (n_kept > 0) enqueue(context, dim3(n_kept, 2), kThreads, 0, keep_kernel, op);
   }
   context.check_launch("compressor_rows");
 }

@@ -10,6 +10,7 @@ namespace {
 constexpr int kThreads = 128;
 
 __global__ void __launch_bounds__(kThreads) embed_kernel(Embed op) {
+  wait_for_previous();
   const int64_t t = blockIdx.y;
   const int64_t C = op.table.cols;
   const int64_t c = 4 * (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x);
@@ -24,7 +25,7 @@ __global__ void __launch_bounds__(kThreads) embed_kernel(Embed op) {
 void embed_cuda(CudaContext& context, const Embed& op) {
   if (op.T == 0) return;
   const dim3 grid(blocks_for(op.table.cols / 4, kThreads), static_cast<unsigned>(op.T));
-  embed_kernel<<<grid, kThreads, 0, context.stream>>>(op);
+  enqueue(context, grid, kThreads, 0, embed_kernel, op);
   context.check_launch("embed");
 }
 

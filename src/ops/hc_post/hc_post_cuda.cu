@@ -10,6 +10,7 @@ constexpr int kThreads = 128;
 
 template <int n>
 __global__ void __launch_bounds__(kThreads) hc_post_kernel(HcPost op) {
+  wait_for_previous();
   const int64_t t = blockIdx.y;
   const int64_t c = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (c >= op.C) return;
@@ -38,7 +39,7 @@ constexpr Kernel kKernels[] = {hc_post_kernel<1>, hc_post_kernel<2>, hc_post_ker
 void hc_post_cuda(CudaContext& context, const HcPost& op) {
   if (op.T == 0) return;
   const dim3 grid(blocks_for(op.C, kThreads), static_cast<unsigned>(op.T));
-  kKernels[op.n - 1]<<<grid, kThreads, 0, context.stream>>>(op);
+  enqueue(context, grid, kThreads, 0, kKernels[op.n - 1], op);
   context.check_launch("hc_post");
 }
 

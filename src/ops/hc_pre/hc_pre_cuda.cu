@@ -79,6 +79,7 @@ __device__ void sinkhorn_4(float* a, int lane, int64_t iters, float eps) {
 }
 
 __global__ void __launch_bounds__(kThreads) hc_pre_kernel(HcPre op, int64_t slice) {
+  wait_for_previous();
   __shared__ float sums[kThreads / kWarp];
   __shared__ float pre[kStreamsMax];
   __shared__ float comb[kStreamsMax * kStreamsMax];
@@ -127,7 +128,7 @@ void hc_pre_cuda(CudaContext& context, const HcPre& op) {
   const int64_t n_slices = std::clamp<int64_t>(context.n_multiprocessors / op.T, 1, slices_max);
   const int64_t slice = (op.C + n_slices - 1) / n_slices;
   const dim3 grid(static_cast<unsigned>(n_slices), static_cast<unsigned>(op.T));
-  hc_pre_kernel<<<grid, kThreads, 0, context.stream>>>(op, slice);
+  enqueue(context, grid, kThreads, 0, hc_pre_kernel, op, slice);
   context.check_launch("hc_pre");
 }
 

@@ -76,6 +76,7 @@ __device__ void load_key(const std::byte* row, int i, uint32_t (&pairs)[kPairs])
 // kTiles: heads / 16.
 template <int kTiles>
 __global__ void __launch_bounds__(kScoreThreads) index_scores_fp4_kernel(IndexSelect op) {
+  wait_for_previous();
   const int64_t t = blockIdx.y;
   if (takes_all(op, t)) return;
   const int64_t visible = op.visible[t];
@@ -149,6 +150,7 @@ __global__ void __launch_bounds__(kScoreThreads) index_scores_fp4_kernel(IndexSe
 constexpr int kChannelsOfLaneMax = 16;  // 512 channels
 
 __global__ void __launch_bounds__(kScoreThreads) index_scores_kernel(IndexSelect op) {
+  wait_for_previous();
   const int64_t t = blockIdx.y;
   if (takes_all(op, t)) return;
   const int64_t visible = op.visible[t];
@@ -190,6 +192,7 @@ __global__ void __launch_bounds__(kScoreThreads) index_scores_kernel(IndexSelect
 // --- selection -------------------------------------------------------------------------------------------------------
 
 __global__ void __launch_bounds__(kCollectThreads) collect_kernel(IndexSelect op) {
+  wait_for_previous();
   const int64_t t = blockIdx.y;
   if (op.visible[t] <= op.topk) return;
   collect_candidates(scores_of_token(op, t), static_cast<int>(op.visible[t]), static_cast<int>(op.topk),
@@ -197,6 +200,7 @@ __global__ void __launch_bounds__(kCollectThreads) collect_kernel(IndexSelect op
 }
 
 __global__ void __launch_bounds__(kSelectThreads) select_kernel(IndexSelect op) {
+  wait_for_previous();
   extern __shared__ __align__(16) unsigned char memory[];
   const int64_t t = blockIdx.x;
   const auto visible = static_cast<int>(op.visible[t]);
@@ -225,17 +229,17 @@ void index_select_cuda(CudaContext& context, const IndexSelect& op) {
     const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(op.T));
     const bool is_mma = op.keys.format == KvFormat::kFp4 && op.D == kD;
     if (is_mma && op.H == 64) {
-      index_scores_fp4_kernel<4><<<grid, kScoreThreads, 0, context.stream>>>(op);
+      enqueue(context, grid, kScoreThreads, 0, index_scores_fp4_kernel<4>, op);
     } else if (is_mma && op.H == 32) {
-      index_scores_fp4_kernel<2><<<grid, kScoreThreads, 0, context.stream>>>(op);
+      enqueue(context, grid, kScoreThreads, 0, index_scores_fp4_kernel<2>, op);
     } else {
-      index_scores_kernel<<<grid, kScoreThreads, 0, context.stream>>>(op);
+      enqueue(context, grid, kScoreThreads, 0, index_scores_kernel, op);
     }
     const unsigned slices = blocks_for(std::max<int64_t>(op.visible_max, 1), kScoresOfSlice);
-    collect_kernel<<<dim3(slices, static_cast<unsigned>(op.T)), kCollectThreads, 0, context.stream>>>(op);
+    enqueue(context, dim3(slices, static_cast<unsigned>(op.T)), kCollectThreads, 0, collect_kernel, op);
   }
   cudaFuncSetAttribute(select_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(SelectMemory));
-  select_kernel<<<static_cast<unsigned>(op.T), kSelectThreads, sizeof(SelectMemory), context.stream>>>(op);
+  enqueue(context, static_cast<unsigned>(op.T), kSelectThreads, sizeof(SelectMemory), select_kernel, op);
   context.check_launch("index_select");
 }
 

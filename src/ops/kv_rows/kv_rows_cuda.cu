@@ -29,6 +29,7 @@ __device__ void hadamard(float* x, int D) {
 }
 
 __global__ void __launch_bounds__(kThreads) round_e4m3_kernel(RoundRows op) {
+  wait_for_previous();
   float* x = op.x + blockIdx.x * op.x_stride;
   const int nope = static_cast<int>(op.D - op.rope_dim);
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
@@ -40,6 +41,7 @@ __global__ void __launch_bounds__(kThreads) round_e4m3_kernel(RoundRows op) {
 }
 
 __global__ void __launch_bounds__(kThreads) round_hadamard_kernel(RoundRows op) {
+  wait_for_previous();
   __shared__ float row[kHadamardMax];
   float* x = op.x + blockIdx.x * op.x_stride;
   const int D = static_cast<int>(op.D);
@@ -54,6 +56,7 @@ __global__ void __launch_bounds__(kThreads) round_hadamard_kernel(RoundRows op) 
 }
 
 __global__ void __launch_bounds__(kThreads) encode_kernel(EncodeRows op) {
+  wait_for_previous();
   const int64_t slot = op.slots[blockIdx.x];
   if (slot < 0) return;
   // PagedRows is a reader's view; the caller owns the pages and asks for this row to be written.
@@ -62,6 +65,7 @@ __global__ void __launch_bounds__(kThreads) encode_kernel(EncodeRows op) {
 }
 
 __global__ void __launch_bounds__(kThreads) decode_kernel(DecodeRows op) {
+  wait_for_previous();
   const std::byte* row = paged_row(op.from, op.slots[blockIdx.x]);
   float* x = op.x + blockIdx.x * op.x_stride;
   const int D = static_cast<int>(op.D);
@@ -75,19 +79,19 @@ __global__ void __launch_bounds__(kThreads) decode_kernel(DecodeRows op) {
 void round_rows_cuda(CudaContext& context, const RoundRows& op) {
   if (op.T == 0) return;
   const auto kernel = op.rounding == KvRounding::kE4m3 ? round_e4m3_kernel : round_hadamard_kernel;
-  kernel<<<static_cast<unsigned>(op.T), kThreads, 0, context.stream>>>(op);
+  enqueue(context, static_cast<unsigned>(op.T), kThreads, 0, kernel, op);
   context.check_launch("round_rows");
 }
 
 void encode_rows_cuda(CudaContext& context, const EncodeRows& op) {
   if (op.T == 0) return;
-  encode_kernel<<<static_cast<unsigned>(op.T), kThreads, 0, context.stream>>>(op);
+  enqueue(context, static_cast<unsigned>(op.T), kThreads, 0, encode_kernel, op);
   context.check_launch("encode_rows");
 }
 
 void decode_rows_cuda(CudaContext& context, const DecodeRows& op) {
   if (op.T == 0) return;
-  decode_kernel<<<static_cast<unsigned>(op.T), kThreads, 0, context.stream>>>(op);
+  enqueue(context, static_cast<unsigned>(op.T), kThreads, 0, decode_kernel, op);
   context.check_launch("decode_rows");
 }
 

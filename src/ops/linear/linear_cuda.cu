@@ -13,6 +13,7 @@ namespace {
 
 template <class Tile>
 __global__ void __launch_bounds__(kTileThreads, Tile::kBlocksMin) linear_kernel(Linear op) {
+  if constexpr (!Tile::kBeginsWithWeights) wait_for_previous();
   __shared__ typename Tile::Shared shared;
   const int64_t rows_of_group = op.w.rows / op.x.groups;
   const int64_t row0 = static_cast<int64_t>(blockIdx.x) * Tile::kRows;
@@ -30,7 +31,7 @@ __global__ void __launch_bounds__(kTileThreads, Tile::kBlocksMin) linear_kernel(
 template <class Tile>
 void launch(CudaContext& context, const Linear& op) {
   const dim3 grid(blocks_for(op.w.rows, Tile::kRows), blocks_for(op.x.T, Tile::kTokens));
-  linear_kernel<Tile><<<grid, kTileThreads, Tile::staged_bytes(op.x.K), context.stream>>>(op);
+  enqueue(context, grid, kTileThreads, Tile::staged_bytes(op.x.K), linear_kernel<Tile>, op);
 }
 
 // Rows of a matrix below which a block takes one row, so that a GPU's multiprocessors all have one.

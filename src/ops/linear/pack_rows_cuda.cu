@@ -13,6 +13,7 @@ constexpr int kBlock = 128;
 constexpr int kOfLane = kBlock / kWarp;
 
 __global__ void __launch_bounds__(kThreads) pack_rows_kernel(PackRows op, int64_t k_padded, int64_t n_blocks) {
+  wait_for_previous();
   const int64_t index = (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x) / kWarp;
   if (index >= n_blocks) return;
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
@@ -54,8 +55,8 @@ void pack_rows_cuda(CudaContext& context, const PackRows& op) {
   const int64_t blocks_of_row = (op.out.k_padded() + kBlock - 1) / kBlock;
   const int64_t n_blocks = op.out.T * op.out.groups * blocks_of_row;
   if (n_blocks == 0) return;
-  pack_rows_kernel<<<blocks_for(n_blocks * kWarp, kThreads), kThreads, 0, context.stream>>>(op, op.out.k_padded(),
-                                                                                            n_blocks);
+  enqueue(context, blocks_for(n_blocks * kWarp, kThreads), kThreads, 0, pack_rows_kernel, op, op.out.k_padded(),
+          n_blocks);
   context.check_launch("pack_rows");
 }
 

@@ -60,6 +60,7 @@ struct MmaTile {
   static constexpr int kTokens = 8 * kColumns;
   // One token lives on loads in flight: 24 warps a multiprocessor, 80 registers each.
   static constexpr int kBlocksMin = kColumns == 1 ? 3 : 1;
+  static constexpr bool kBeginsWithWeights = false;
   struct Shared {
     float parts[kTileWarps][kTokens][kRows + 1];  // + 1: the 8 rows of a store fall into different banks
   };
@@ -220,6 +221,7 @@ struct LaneTile {
   static constexpr int kRows = kRowsOfTile;
   static constexpr int kTokens = kTokensOfTile;
   static constexpr int kBlocksMin = 1;
+  static constexpr bool kBeginsWithWeights = false;
   struct Shared {
     float parts[kTileWarps][kRows * kTokens];
   };

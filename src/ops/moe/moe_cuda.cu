@@ -21,6 +21,7 @@ __device__ float swiglu_of(float gate, float up, float limit) {
 
 template <class Tile>
 __global__ void __launch_bounds__(kTileThreads, Tile::kBlocksMin) moe_up_kernel(MoeKernels k, RowFormat hidden_format) {
+  wait_for_previous();
   __shared__ typename Tile::Shared shared;
   __shared__ float gates[Tile::kTokens][Tile::kRows];
   const Assignment a = assignment_of_block(k);
@@ -56,6 +57,7 @@ __global__ void __launch_bounds__(kTileThreads, Tile::kBlocksMin) moe_up_kernel(
 template <class Tile>
 __global__ void __launch_bounds__(kTileThreads, Tile::kBlocksMin)
     moe_down_kernel(MoeKernels k, RowFormat hidden_format) {
+  wait_for_previous();
   __shared__ typename Tile::Shared shared;
   const Assignment a = assignment_of_block(k);
   if (a.n == 0) return;
@@ -76,6 +78,7 @@ __global__ void __launch_bounds__(kTileThreads, Tile::kBlocksMin)
 constexpr int kSumThreads = 256;
 
 __global__ void __launch_bounds__(kSumThreads) moe_sum_kernel(MoeKernels k) {
+  wait_for_previous();
   const int64_t index = static_cast<int64_t>(blockIdx.x) * kSumThreads + threadIdx.x;
   const Moe& op = k.op;
   if (index >= op.T * op.C) return;
@@ -96,11 +99,11 @@ void launch(CudaContext& context, MoeKernels k, int64_t n_experts, const MoeGpuL
   k.is_single_token = op.T == 1;
   k.n_routed_items = static_cast<int>(k.is_single_token ? op.K : layout.items_max);
   if (!k.is_single_token) {
-    moe_lists_kernel<<<1, kListThreads, 0, context.stream>>>(k, static_cast<int>(n_experts));
+    enqueue(context, 1, kListThreads, 0, moe_lists_kernel, k, static_cast<int>(n_experts));
   }
   const unsigned shared_items = op.shared != nullptr ? blocks_for(op.T, Tile::kTokens) : 0;
   const unsigned n_items = static_cast<unsigned>(k.n_routed_items) + shared_items;
-  moe_up_kernel<Tile><<<dim3(blocks_for(op.I, Tile::kRows), n_items), kTileThreads, 0, context.stream>>>(k, format);
+  enqueue(context, dim3(blocks_for(op.I, Tile::kRows), n_items), kTileThreads, 0, moe_up_kernel<Tile>, k, format);
   if (op.hidden_rounding == ActivationRounding::kE4m3) {
     // In place: each block of 128 channels is read before it is written.
     const int64_t n_pairs = op.T * (op.K + (op.shared != nullptr ? 1 : 0));
@@ -110,8 +113,8 @@ void launch(CudaContext& context, MoeKernels k, int64_t n_experts, const MoeGpuL
                              .rounding = op.hidden_rounding,
                              .out = hidden});
   }
-  moe_down_kernel<Tile><<<dim3(blocks_for(op.C, Tile::kRows), n_items), kTileThreads, 0, context.stream>>>(k, format);
-  moe_sum_kernel<<<blocks_for(op.T * op.C, kSumThreads), kSumThreads, 0, context.stream>>>(k);
+  enqueue(context, dim3(blocks_for(op.C, Tile::kRows), n_items), kTileThreads, 0, moe_down_kernel<Tile>, k, format);
+  enqueue(context, blocks_for(op.T * op.C, kSumThreads), kSumThreads, 0, moe_sum_kernel, k);
 }
 
 bool all_have_mma_tiles(const ExpertWeights& expert) {

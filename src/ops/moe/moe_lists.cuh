@@ -2,6 +2,7 @@
 // its experts without any list; behind the routed ones, tokens of the shared expert.
 #pragma once
 
+#include "ops/cuda_launch.cuh"
 #include "ops/cuda_reduce.cuh"
 #include "ops/moe/moe.h"
 #include "ops/moe/moe_layout_cuda.h"
@@ -58,6 +59,7 @@ inline constexpr int kListExpertsMax = 4096;
 // One block sorts the routed pairs by expert and cuts them into items. Where a pair stands among those of its expert is
 // left to chance: every pair is computed for itself.
 __global__ void __launch_bounds__(kListThreads) moe_lists_kernel(MoeKernels k, int n_experts) {
+  wait_for_previous();
   __shared__ int counts[kListExpertsMax];
   __shared__ int scratch[kListThreads / kWarp];
   const auto n_pairs = static_cast<int>(k.op.T * k.op.K);

@@ -10,6 +10,7 @@ namespace {
 constexpr int kThreads = 512;
 
 __global__ void __launch_bounds__(kThreads) rms_norm_kernel(RmsNorm op) {
+  wait_for_previous();
   __shared__ float sums[kThreads / kWarp];
   const float* x = op.x + blockIdx.x * op.x_stride;
   float* y = op.y + blockIdx.x * op.y_stride;
@@ -26,7 +27,7 @@ __global__ void __launch_bounds__(kThreads) rms_norm_kernel(RmsNorm op) {
 
 void rms_norm_cuda(CudaContext& context, const RmsNorm& op) {
   if (op.T == 0) return;
-  rms_norm_kernel<<<static_cast<unsigned>(op.T), kThreads, 0, context.stream>>>(op);
+  enqueue(context, static_cast<unsigned>(op.T), kThreads, 0, rms_norm_kernel, op);
   context.check_launch("rms_norm");
 }
 

@@ -9,6 +9,7 @@ namespace {
 constexpr int kThreads = 128;
 
 __global__ void __launch_bounds__(kThreads) rope_kernel(Rope op) {
+  wait_for_previous();
   const int64_t pairs = op.rope_dim / 2;
   const int64_t index = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (index >= op.T * op.H * pairs) return;
@@ -30,7 +31,7 @@ __global__ void __launch_bounds__(kThreads) rope_kernel(Rope op) {
 void rope_cuda(CudaContext& context, const Rope& op) {
   const int64_t n = op.T * op.H * (op.rope_dim / 2);
   if (n == 0) return;
-  rope_kernel<<<blocks_for(n, kThreads), kThreads, 0, context.stream>>>(op);
+  enqueue(context, blocks_for(n, kThreads), kThreads, 0, rope_kernel, op);
   context.check_launch("rope");
 }
 

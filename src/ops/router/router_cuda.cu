@@ -69,6 +69,7 @@ __device__ void note_not_finite(const Router& op, int64_t t) {
 }
 
 __global__ void __launch_bounds__(kWarp) router_kernel(Router op) {
+  wait_for_previous();
   extern __shared__ uint64_t keys[];  // [E], then the scores
   __shared__ int chosen[kTopkMax];
   __shared__ int sorted[kTopkMax];
@@ -118,7 +119,7 @@ void router_cuda(CudaContext& context, const Router& op) {
   if (op.T == 0) return;
   const auto shared_bytes = static_cast<size_t>(op.E) * (sizeof(uint64_t) + sizeof(float));  // 48 KiB for 4096
   cudaFuncSetAttribute(router_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes));
-  router_kernel<<<static_cast<unsigned>(op.T), kWarp, shared_bytes, context.stream>>>(op);
+  enqueue(context, static_cast<unsigned>(op.T), kWarp, shared_bytes, router_kernel, op);
   context.check_launch("router");
 }
 

@@ -235,6 +235,7 @@ __device__ float* part_of(const SparseAttention& op, int64_t t, int64_t h, int64
 // kIsSplit: block (part, heads, token) leaves its part in scratch. Otherwise block (heads, token) walks all parts.
 template <bool kIsSplit>
 __global__ void __launch_bounds__(kThreads, 1) attention_mma_kernel(SparseAttention op) {
+  wait_for_previous();
   extern __shared__ __align__(16) unsigned char memory[];
   Shared& shared = *reinterpret_cast<Shared*>(memory);
   const int64_t t = kIsSplit ? blockIdx.z : blockIdx.y;
@@ -283,6 +284,7 @@ constexpr int kFoldThreads = 128;
 
 // Adds the parts of a token and head.
 __global__ void __launch_bounds__(kFoldThreads) fold_parts_kernel(SparseAttention op) {
+  wait_for_previous();
   const int64_t h = blockIdx.x;
   const int64_t t = blockIdx.y;
   const RowList rows = rows_of_token(op, t);
@@ -305,6 +307,7 @@ __global__ void __launch_bounds__(kFoldThreads) fold_parts_kernel(SparseAttentio
 
 // Float arithmetic for every width and format: a block a head of a token, warps share the rows of a part.
 __global__ void __launch_bounds__(kThreads) attention_lanes_kernel(SparseAttention op) {
+  wait_for_previous();
   extern __shared__ float out[];  // [D]
   __shared__ float scores[kRows];
   const int64_t h = blockIdx.x;
@@ -361,15 +364,15 @@ void sparse_attention_cuda(CudaContext& context, const SparseAttention& op) {
   const auto H = static_cast<unsigned>(op.H);
   if (!has_mma_rows(context, op)) {
     const auto shared_bytes = static_cast<size_t>(op.D) * sizeof(float);
-    attention_lanes_kernel<<<dim3(H, T), kThreads, shared_bytes, context.stream>>>(op);
+    enqueue(context, dim3(H, T), kThreads, shared_bytes, attention_lanes_kernel, op);
   } else {
     const bool is_split = op.T <= kAttentionSplitTokensMax;
     const auto kernel = is_split ? attention_mma_kernel<true> : attention_mma_kernel<false>;
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(Shared));
     const auto n_splits = static_cast<unsigned>(attention_n_splits(op.rows_max));
     const dim3 grid = is_split ? dim3(n_splits, H / kHeads, T) : dim3(H / kHeads, T);
-    kernel<<<grid, kThreads, sizeof(Shared), context.stream>>>(op);
-    if (is_split) fold_parts_kernel<<<dim3(H, T), kFoldThreads, 0, context.stream>>>(op);
+    enqueue(context, grid, kThreads, sizeof(Shared), kernel, op);
+    if (is_split) enqueue(context, dim3(H, T), kFoldThreads, 0, fold_parts_kernel, op);
   }
   context.check_launch("sparse_attention");
 }

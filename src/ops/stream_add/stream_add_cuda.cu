@@ -9,6 +9,7 @@ namespace {
 constexpr int kThreads = 256;
 
 __global__ void __launch_bounds__(kThreads) stream_add_kernel(StreamAdd op) {
+  wait_for_previous();
   const int64_t index = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (index >= op.T * op.C) return;
   float* x = op.x + index / op.C * op.n * op.C + index % op.C;
@@ -20,7 +21,7 @@ __global__ void __launch_bounds__(kThreads) stream_add_kernel(StreamAdd op) {
 
 void stream_add_cuda(CudaContext& context, const StreamAdd& op) {
   if (op.T == 0) return;
-  stream_add_kernel<<<blocks_for(op.T * op.C, kThreads), kThreads, 0, context.stream>>>(op);
+  enqueue(context, blocks_for(op.T * op.C, kThreads), kThreads, 0, stream_add_kernel, op);
   context.check_launch("stream_add");
 }
 

@@ -24,6 +24,7 @@ __device__ void encode_token(const WindowRows& op, int64_t t, std::byte* out) {
 }
 
 __global__ void __launch_bounds__(kEncodeThreads) gather_kernel(WindowRows op, int64_t n_past) {
+  wait_for_previous();
   const int64_t i = blockIdx.x;
   std::byte* row = op.rows + i * op.row_bytes;
   if (i < n_past) return copy_row(row, ring_slot(op, op.position0 - n_past + i), op.row_bytes);
@@ -32,11 +33,13 @@ __global__ void __launch_bounds__(kEncodeThreads) gather_kernel(WindowRows op, i
 }
 
 __global__ void __launch_bounds__(kEncodeThreads) copy_into_ring_kernel(WindowRows op, int64_t n_past, int64_t first) {
+  wait_for_previous();
   const int64_t t = first + blockIdx.x;
   copy_row(ring_slot(op, op.position0 + t), op.rows + (n_past + t) * op.row_bytes, op.row_bytes);
 }
 
 __global__ void __launch_bounds__(kEncodeThreads) encode_into_ring_kernel(WindowRows op, int64_t first) {
+  wait_for_previous();
   const int64_t t = first + blockIdx.x;
   encode_token(op, t, ring_slot(op, op.position0 + t));
 }
@@ -49,10 +52,10 @@ void window_rows_cuda(CudaContext& context, const WindowRows& op) {
   const auto n_kept = static_cast<unsigned>(std::min(op.T, op.window));
   const int64_t first = op.T - n_kept;
   if (op.rows == nullptr) {
-    encode_into_ring_kernel<<<n_kept, kEncodeThreads, 0, context.stream>>>(op, first);
+    enqueue(context, n_kept, kEncodeThreads, 0, encode_into_ring_kernel, op, first);
   } else {
-    gather_kernel<<<static_cast<unsigned>(n_past + op.T), kEncodeThreads, 0, context.stream>>>(op, n_past);
-    if (op.T > 1) copy_into_ring_kernel<<<n_kept, kEncodeThreads, 0, context.stream>>>(op, n_past, first);
+    enqueue(context, static_cast<unsigned>(n_past + op.T), kEncodeThreads, 0, gather_kernel, op, n_past);
+    if (op.T > 1) enqueue(context, n_kept, kEncodeThreads, 0, copy_into_ring_kernel, op, n_past, first);
   }
   context.check_launch("window_rows");
 }
