@@ -2,8 +2,10 @@
 // beside that one's end (programmatic dependent launch; compute capability 9.0 and newer, a plain launch elsewhere).
 //
 // In return every thread of every kernel calls wait_for_previous() before it touches memory that a kernel writes, even
-// where it has nothing else to do. What stands before the call may only read weights. A kernel that has waited for its
-// predecessor has waited for all before it, because that one waited too.
+// where it has nothing else to do. A kernel that has waited for its predecessor has waited for all before it, because
+// that one waited too; and since it lets its successor begin only then, all but one of a kernel's predecessors have
+// ended when it begins. So what stands before the call may read weights, and, past L1 (__ldcg), what a kernel before
+// the previous one wrote.
 #pragma once
 
 #include <utility>

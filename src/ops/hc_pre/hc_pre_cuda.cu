@@ -90,7 +90,7 @@ __global__ void __launch_bounds__(kThreads) hc_pre_kernel(HcPre op, int64_t slic
   const float* projected = op.projected + t * (is_head ? n : (2 + n) * n);
 
   float square = 0;
-#pragma unroll 8
+#pragma unroll 32
   for (int64_t i = threadIdx.x; i < n * op.C; i += kThreads) square = fmaf(x[i], x[i], square);
   const float mean = block_sum(square, sums) / static_cast<float>(n * op.C);
   const float q = 1.0f / sqrtf(mean + op.norm_eps);

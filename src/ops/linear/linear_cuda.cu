@@ -11,9 +11,24 @@
 namespace hadal::ops {
 namespace {
 
+// Asks for rows on their way to L2; a block reads them soon.
+__device__ void fetch_rows(const Weight& w, int64_t w_row_bytes, int64_t row0, int64_t n) {
+  constexpr int64_t kLine = 128;
+  const int64_t begin = row0 * w_row_bytes;
+  const int64_t end = min(row0 + n, w.rows) * w_row_bytes;
+  for (int64_t at = begin + threadIdx.x * kLine; at < end; at += kTileThreads * kLine) {
+    asm volatile("prefetch.global.L2 [%0];" ::"l"(w.data + at));
+  }
+}
+
 template <class Tile>
-__global__ void __launch_bounds__(kTileThreads, Tile::kBlocksMin) linear_kernel(Linear op) {
-  if constexpr (!Tile::kBeginsWithWeights) wait_for_previous();
+__global__ void __launch_bounds__(kTileThreads, Tile::kBlocksMin) linear_kernel(Linear op, int64_t w_row_bytes) {
+  if constexpr (!Tile::kBeginsWithWeights) {
+    if constexpr (Tile::kTokens == 1) {
+      fetch_rows(op.w, w_row_bytes, static_cast<int64_t>(blockIdx.x) * Tile::kRows, Tile::kRows);
+    }
+    wait_for_previous();
+  }
   __shared__ typename Tile::Shared shared;
   const int64_t rows_of_group = op.w.rows / op.x.groups;
   const int64_t row0 = static_cast<int64_t>(blockIdx.x) * Tile::kRows;
@@ -31,7 +46,7 @@ __global__ void __launch_bounds__(kTileThreads, Tile::kBlocksMin) linear_kernel(
 template <class Tile>
 void launch(CudaContext& context, const Linear& op) {
   const dim3 grid(blocks_for(op.w.rows, Tile::kRows), blocks_for(op.x.T, Tile::kTokens));
-  enqueue(context, grid, kTileThreads, Tile::staged_bytes(op.x.K), linear_kernel<Tile>, op);
+  enqueue(context, grid, kTileThreads, Tile::staged_bytes(op.x.K), linear_kernel<Tile>, op, op.w.row_bytes());
 }
 
 // Rows of a matrix below which a block takes one row, so that a GPU's multiprocessors all have one.

@@ -1,4 +1,5 @@
-// MmaTile for a single token and one tile a block, the decode step's linear: the same products in the same order.
+// MmaTile for a single token and one tile a block, the decode step's linear and experts: the same products in the same
+// order.
 //
 // All warps read the token's activations from shared memory, paired for the weights' codec once; fetched by each warp
 // where it needs them, they hold the weights up. The first weights are asked for before anything else, the next as soon
@@ -10,10 +11,22 @@
 
 namespace hadal::ops {
 
+// The 16 rows of a tile: 8 of `a` from row a0 on and 8 of `b`, matrices of one dtype and size, perhaps the same. A
+// scale block holds all 8 (has_mma_tiles), and all 16 of one matrix.
+struct TileRows {
+  const Weight& a;
+  const Weight& b;
+  int64_t a0;
+  int64_t b0;
+
+  __device__ static TileRows of(const Weight& w, int64_t row0) { return {w, w, row0, row0 + 8}; }
+  __device__ bool is_of_one() const { return &a == &b; }
+};
+
 struct StagedTile : MmaTile<1> {
   static constexpr int kTokens = 1;
   static constexpr bool kBeginsWithWeights = true;  // and calls wait_for_previous() itself
-  static constexpr int64_t kColumnsMax = 16384;  // 32 KB of shared memory
+  static constexpr int64_t kColumnsMax = 16384;     // 32 KB of shared memory
   // Dynamic shared memory of a block.
   static size_t staged_bytes(int64_t K) { return static_cast<size_t>(2 * K); }
 
@@ -21,18 +34,26 @@ struct StagedTile : MmaTile<1> {
   template <class Store>
   __device__ static void run(const Weight& w, int64_t row0, const TileTokens& tokens, Shared& shared,
                              const Store& store) {
+    run(TileRows::of(w, row0), tokens, shared, [&](int row, float sum) {
+      if (row0 + row < w.rows) store(row, 0, sum);
+    });
+  }
+
+  // store(row of the tile, sum).
+  template <class Store>
+  __device__ static void run(const TileRows& rows, const TileTokens& tokens, Shared& shared, const Store& store) {
     Sums sums{};
-    switch (w.dtype) {
+    switch (rows.a.dtype) {
       case DType::kBF16:
-        sum_part<Bf16Codec, 1>(w, row0, tokens, sums);
+        sum_part<Bf16Codec, 1>(rows, tokens, sums);
         break;
       case DType::kF8E4M3:
-        sum_part<Fp8Codec, 2>(w, row0, tokens, sums);
+        sum_part<Fp8Codec, 2>(rows, tokens, sums);
         break;
       default:
-        sum_part<Fp4Codec, 4>(w, row0, tokens, sums);
+        sum_part<Fp4Codec, 4>(rows, tokens, sums);
     }
-    fold(w, row0, 1, sums, shared, store);
+    fold(1, sums, shared, [&](int row, int, float sum) { store(row, sum); });
   }
 
  private:
@@ -77,16 +98,17 @@ struct StagedTile : MmaTile<1> {
   }
 
   template <class Codec, int kAhead>
-  __device__ static void sum_part(const Weight& w, int64_t row0, const TileTokens& tokens, Sums& sums) {
+  __device__ static void sum_part(const TileRows& rows, const TileTokens& tokens, Sums& sums) {
+    const Weight& w = rows.a;
     constexpr int kLoads = kUnit / (4 * Codec::kWeights);
     constexpr bool kHasUnitScale = Codec::kWeights == Fp8Codec::kWeights;
     const Part part = part_of_warp(w.cols);
     const int lane = static_cast<int>(threadIdx.x) % kWarp;
     const int64_t row_bytes = w.cols * 16 / Codec::kWeights;
-    const int64_t row_a = min(row0 + lane / 4, w.rows - 1);
-    const int64_t row_b = min(row0 + lane / 4 + 8, w.rows - 1);
+    const int64_t row_a = min(rows.a0 + lane / 4, w.rows - 1);
+    const int64_t row_b = min(rows.b0 + lane / 4, w.rows - 1);
     const std::byte* a = w.data + row_a * row_bytes + 16 * (lane % 4);
-    const std::byte* b = w.data + row_b * row_bytes + 16 * (lane % 4);
+    const std::byte* b = rows.b.data + row_b * row_bytes + 16 * (lane % 4);
 
     uint4 raw[kAhead][2][kLoads];
     typename Codec::Scale scales[kAhead][2];
@@ -97,7 +119,8 @@ struct StagedTile : MmaTile<1> {
         raw[slot][0][l] = __ldcs(reinterpret_cast<const uint4*>(a + at));
         raw[slot][1][l] = __ldcs(reinterpret_cast<const uint4*>(b + at));
       }
-      load_scales<Codec>(w, row_a, row_b, 4 * unit + lane % 4, scales[slot]);
+      scales[slot][0] = load_scale<Codec>(w, row_a, 4 * unit + lane % 4);
+      scales[slot][1] = load_scale<Codec>(rows.b, row_b, 4 * unit + lane % 4);
     };
 #pragma unroll
     for (int slot = 0; slot < kAhead; ++slot) {
@@ -119,9 +142,11 @@ struct StagedTile : MmaTile<1> {
         }
         if (unit + kAhead < part.end) load(slot, unit + kAhead);
         if constexpr (kHasUnitScale) {
-          const float scale = weight_scale(w, row0, static_cast<int64_t>(unit) * kUnit);
+          const float scale_a = weight_scale(w, rows.a0, static_cast<int64_t>(unit) * kUnit);
+          const float scale_b =
+              rows.is_of_one() ? scale_a : weight_scale(rows.b, rows.b0, static_cast<int64_t>(unit) * kUnit);
 #pragma unroll
-          for (int e = 0; e < 4; ++e) sums[0][e] = fmaf(scale, of_unit[0][e], sums[0][e]);
+          for (int e = 0; e < 4; ++e) sums[0][e] = fmaf(e < 2 ? scale_a : scale_b, of_unit[0][e], sums[0][e]);
         }
       }
     }

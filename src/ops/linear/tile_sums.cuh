@@ -84,7 +84,9 @@ struct MmaTile {
       default:
         sum_part<Fp4Codec, 4>(w, row0, tokens, part, sums);
     }
-    fold(w, row0, tokens.n, sums, shared, store);
+    fold(tokens.n, sums, shared, [&](int row, int token, float sum) {
+      if (row0 + row < w.rows) store(row, token, sum);
+    });
   }
 
  protected:
@@ -120,7 +122,8 @@ struct MmaTile {
           raw[u][0][l] = __ldcs(reinterpret_cast<const uint4*>(a + at));
           raw[u][1][l] = __ldcs(reinterpret_cast<const uint4*>(b + at));
         }
-        load_scales<Codec>(w, row_a, row_b, 4 * (first + u) + i, scales[u]);
+        scales[u][0] = load_scale<Codec>(w, row_a, 4 * (first + u) + i);
+        scales[u][1] = load_scale<Codec>(w, row_b, 4 * (first + u) + i);
       }
 #pragma unroll
       for (int u = 0; u < kAhead; ++u) {
@@ -151,16 +154,13 @@ struct MmaTile {
     }
   }
 
+  // Of 32 columns, where a scale is part of widening; 0 where it is multiplied later.
   template <class Codec>
-  __device__ static void load_scales(const Weight& w, int64_t row_a, int64_t row_b, int64_t block,
-                                     typename Codec::Scale (&scales)[2]) {
+  __device__ static typename Codec::Scale load_scale(const Weight& w, int64_t row, int64_t block) {
     if constexpr (Codec::kWeights == Fp4Codec::kWeights) {
-      const auto* codes = reinterpret_cast<const uint8_t*>(w.scale);
-      const int64_t stride = w.cols / 32;
-      scales[0] = Fp4Codec::scale_of(codes[row_a * stride + block]);
-      scales[1] = Fp4Codec::scale_of(codes[row_b * stride + block]);
+      return Fp4Codec::scale_of(reinterpret_cast<const uint8_t*>(w.scale)[row * (w.cols / 32) + block]);
     } else {
-      scales[0] = scales[1] = 0;
+      return 0;
     }
   }
 
@@ -187,8 +187,7 @@ struct MmaTile {
   }
 
   template <class Store>
-  __device__ static void fold(const Weight& w, int64_t row0, int n_tokens, const Sums& sums, Shared& shared,
-                              const Store& store) {
+  __device__ static void fold(int n_tokens, const Sums& sums, Shared& shared, const Store& store) {
     const int warp = static_cast<int>(threadIdx.x) / kWarp;
     const int g = static_cast<int>(threadIdx.x) % kWarp / 4;
     const int i = static_cast<int>(threadIdx.x) % 4;
@@ -207,7 +206,7 @@ struct MmaTile {
       float sum = 0;
 #pragma unroll
       for (int p = 0; p < kTileWarps; ++p) sum += shared.parts[p][token][row];
-      if (row0 + row < w.rows) store(row, token, sum);
+      store(row, token, sum);
     }
     __syncthreads();
   }

@@ -4,8 +4,10 @@
 // the items. The arithmetic of a tile and its order are linear's (tile_sums.cuh); a token's experts are added by
 // ascending id, the shared one last.
 
+#include <algorithm>
+
 #include "ops/cuda_kernels.cuh"
-#include "ops/linear/tile_sums.cuh"
+#include "ops/linear/staged_tile.cuh"
 #include "ops/moe/moe_lists.cuh"
 
 namespace hadal::ops {
@@ -75,6 +77,42 @@ __global__ void __launch_bounds__(kTileThreads, Tile::kBlocksMin)
             [&](int row, int token, float sum) { k.outputs[a.pair(token) * op.C + row0 + row] = sum; });
 }
 
+// A single token. Of each expert 8 rows of gate and 8 of up are one tile: half as much work for a block, twice as many
+// blocks.
+constexpr int kGateRows = StagedTile::kRows / 2;
+
+__global__ void __launch_bounds__(kTileThreads, StagedTile::kBlocksMin) moe_up_one_kernel(MoeKernels k) {
+  __shared__ StagedTile::Shared shared;
+  __shared__ float sums[StagedTile::kRows];
+  const bool is_shared = static_cast<int>(blockIdx.y) >= k.n_routed_items;
+  if (!is_shared) wait_for_previous();  // the router
+  const Assignment a = assignment_of_block(k);
+  const Moe& op = k.op;
+  const int64_t row0 = static_cast<int64_t>(blockIdx.x) * kGateRows;
+  const ExpertWeights& expert = is_shared ? k.shared : op.routed_on_gpu[a.expert];
+  const TileTokens tokens = {.x = op.x.data, .format = op.x.format, .n = 1};
+  StagedTile::run({expert.w1, expert.w3, row0, row0}, tokens, shared, [&](int row, float sum) { sums[row] = sum; });
+  const auto row = static_cast<int>(threadIdx.x);
+  if (row >= kGateRows || row0 + row >= op.I) return;
+  const float weight = is_shared ? 1.0f : op.weights[a.first_pair];
+  const float h = weight * swiglu_of(sums[row], sums[kGateRows + row], op.swiglu_limit);
+  auto* to = reinterpret_cast<uint16_t*>(k.hidden + a.first_pair * packed_row_bytes(op.I, RowFormat::kBf16));
+  to[row0 + row] = bf16_code(h);
+}
+
+// The router has ended before this kernel begins (cuda_launch.cuh), so it knows its experts and asks for their rows
+// before it waits for the hidden ones.
+__global__ void __launch_bounds__(kTileThreads, StagedTile::kBlocksMin) moe_down_one_kernel(MoeKernels k) {
+  __shared__ StagedTile::Shared shared;
+  const auto y = static_cast<int>(blockIdx.y);
+  const Moe& op = k.op;
+  const int64_t row0 = static_cast<int64_t>(blockIdx.x) * StagedTile::kRows;
+  const TileTokens tokens = {.x = k.hidden + y * packed_row_bytes(op.I, RowFormat::kBf16), .n = 1};
+  const Weight matrix = y >= k.n_routed_items ? k.shared.w2 : op.routed_on_gpu[__ldcg(op.experts + y)].w2;
+  StagedTile::run(matrix, row0, tokens, shared,
+                  [&](int row, int, float sum) { k.outputs[y * op.C + row0 + row] = sum; });
+}
+
 constexpr int kSumThreads = 256;
 
 __global__ void __launch_bounds__(kSumThreads) moe_sum_kernel(MoeKernels k) {
@@ -117,6 +155,20 @@ void launch(CudaContext& context, MoeKernels k, int64_t n_experts, const MoeGpuL
   enqueue(context, blocks_for(op.T * op.C, kSumThreads), kSumThreads, 0, moe_sum_kernel, k);
 }
 
+// BF16 rows of a single token.
+void launch_for_one(CudaContext& context, MoeKernels k) {
+  const Moe& op = k.op;
+  k.tokens_of_tile = 1;
+  k.is_single_token = true;
+  k.n_routed_items = static_cast<int>(op.K);
+  const unsigned n_items = static_cast<unsigned>(op.K) + (op.shared != nullptr ? 1 : 0);
+  enqueue(context, dim3(blocks_for(op.I, kGateRows), n_items), kTileThreads, StagedTile::staged_bytes(op.C),
+          moe_up_one_kernel, k);
+  enqueue(context, dim3(blocks_for(op.C, StagedTile::kRows), n_items), kTileThreads, StagedTile::staged_bytes(op.I),
+          moe_down_one_kernel, k);
+  enqueue(context, blocks_for(op.T * op.C, kSumThreads), kSumThreads, 0, moe_sum_kernel, k);
+}
+
 bool all_have_mma_tiles(const ExpertWeights& expert) {
   return has_mma_tiles(expert.w1) && has_mma_tiles(expert.w3) && has_mma_tiles(expert.w2);
 }
@@ -144,6 +196,8 @@ void moe_cuda(CudaContext& context, const Moe& op) {
   const int64_t tokens_of_expert = op.T * op.K / E;
   if (!is_mma) {
     op.T == 1 ? launch<LaneTile<4, 1>>(context, k, E, layout) : launch<LaneTile<4, 8>>(context, k, E, layout);
+  } else if (op.T == 1 && std::max(op.C, op.I) <= StagedTile::kColumnsMax) {
+    launch_for_one(context, k);
   } else if (tokens_of_expert <= 6) {
     launch<MmaTile<1>>(context, k, E, layout);
   } else if (tokens_of_expert <= 24) {

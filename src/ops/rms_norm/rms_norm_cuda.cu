@@ -1,4 +1,5 @@
-// A block a row. Order: thread i sums c = i, i + 512, ... ascending, then block_sum.
+// A block a row, which its threads hold in registers as far as it fits. Order: thread i sums c = i, i + 512, ...
+// ascending, then block_sum.
 
 #include "ops/cuda_kernels.cuh"
 #include "ops/cuda_reduce.cuh"
@@ -8,19 +9,37 @@ namespace hadal::ops {
 namespace {
 
 constexpr int kThreads = 512;
+constexpr int kHeld = 8;  // channels of a thread in registers
 
 __global__ void __launch_bounds__(kThreads) rms_norm_kernel(RmsNorm op) {
-  wait_for_previous();
   __shared__ float sums[kThreads / kWarp];
   const float* x = op.x + blockIdx.x * op.x_stride;
   float* y = op.y + blockIdx.x * op.y_stride;
+  const auto gain_of = [&](int64_t c) { return op.gain != nullptr ? op.gain[c] : 1.0f; };
+  float gain[kHeld];
+  float v[kHeld];
+#pragma unroll
+  for (int i = 0; i < kHeld; ++i) {
+    const int64_t c = threadIdx.x + i * kThreads;
+    gain[i] = c < op.C ? gain_of(c) : 0.0f;
+  }
+  wait_for_previous();
   float sum = 0;
-#pragma unroll 8
-  for (int64_t c = threadIdx.x; c < op.C; c += kThreads) sum = fmaf(x[c], x[c], sum);
+#pragma unroll
+  for (int i = 0; i < kHeld; ++i) {
+    const int64_t c = threadIdx.x + i * kThreads;
+    v[i] = c < op.C ? x[c] : 0.0f;
+    sum = fmaf(v[i], v[i], sum);
+  }
+  for (int64_t c = threadIdx.x + kHeld * kThreads; c < op.C; c += kThreads) sum = fmaf(x[c], x[c], sum);
   const float mean = block_sum(sum, sums) / static_cast<float>(op.C);
   const float scale = 1.0f / sqrtf(mean + op.eps);
-#pragma unroll 8
-  for (int64_t c = threadIdx.x; c < op.C; c += kThreads) y[c] = x[c] * scale * (op.gain != nullptr ? op.gain[c] : 1.0f);
+#pragma unroll
+  for (int i = 0; i < kHeld; ++i) {
+    const int64_t c = threadIdx.x + i * kThreads;
+    if (c < op.C) y[c] = v[i] * scale * gain[i];
+  }
+  for (int64_t c = threadIdx.x + kHeld * kThreads; c < op.C; c += kThreads) y[c] = x[c] * scale * gain_of(c);
 }
 
 }  // namespace
