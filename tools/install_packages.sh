@@ -4,10 +4,12 @@
 # packages with the line that installs them and stops. When nothing is missing it needs neither root nor network.
 set -eu -o pipefail
 
-# To build and run Hadal. ccache and mold only make builds faster.
+# To build and run Hadal. ccache and mold only make builds faster; `hadal pull` trusts the hubs that ca-certificates
+# vouch for.
 product=(g++ cmake ninja-build pkg-config
-  libsimdjson-dev libfmt-dev libxxhash-dev libssl-dev libpcre2-dev libcli11-dev libedit-dev)
-product_optional=(ccache mold)
+  libsimdjson-dev libfmt-dev libxxhash-dev libssl-dev libpcre2-dev libcli11-dev libedit-dev
+  libcurl4-openssl-dev)
+product_optional=(ccache mold ca-certificates)
 
 # To run the tests. clang-format is pinned: each version formats a little differently.
 tests=(libgtest-dev libgmock-dev libbenchmark-dev librapidcheck-dev)

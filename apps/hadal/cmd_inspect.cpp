@@ -11,6 +11,7 @@
 #include "engine/model_text.h"
 #include "inspect_saved.h"
 #include "model/inspect.h"
+#include "model_place.h"
 #include "progress_line.h"
 #include "terminal/interrupt.h"
 
@@ -164,7 +165,7 @@ void print_text(const InspectReport& report, std::string_view prompt, const std:
 }
 
 Result<int> inspect(const Options& options) {
-  const fs::path path = options.path;
+  HADAL_ASSIGN(const fs::path path, find_model_path(options.path));
   std::error_code ignored;
   if (!options.path.empty() && fs::is_regular_file(path, ignored) && !is_checkpoint_file(path)) {
     return inspect_saved(path, options.json);
@@ -192,9 +193,10 @@ void add_inspect_command(CLI::App& app, Action& action) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("inspect", "Tell what a checkpoint or saved conversation holds");
   command
-      ->add_option(
-          "path", options->path,
-          "Model folder, .safetensors file or index, or a file that /save wrote; without it the embedded model")
+      ->add_option("path", options->path,
+                   "Model folder, name of a pulled model, .safetensors file or index, or a file that /save wrote; "
+                   "without it the "
+                   "embedded model")
       ->type_name("PATH");
   command->add_flag("--tensors", options->tensors, "List every tensor with its place");
   command->add_flag("--verify", options->verify, "Read every number and look for NaN and infinity");

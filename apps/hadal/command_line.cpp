@@ -36,8 +36,12 @@ void declare_commands(CLI::App& app, Action& action) {
       "Examples:\n"
       "  hadal run                                          chat with the embedded model\n"
       "  hadal run ./DeepSeek-V4-Flash -p 'What is the capital of France?'\n"
+      "  hadal pull deepseek-ai/DeepSeek-V4-Flash           fetch a model; then `hadal run` takes its name\n"
       "  hadal plan ./DeepSeek-V4-Flash                     will it fit?");
   add_run_command(app, action);
+  add_pull_command(app, action);
+  add_list_command(app, action);
+  add_rm_command(app, action);
   add_bench_command(app, action);
   add_eval_command(app, action);
   add_compare_command(app, action);

@@ -23,8 +23,11 @@ void add_completions_command(CLI::App& app, Action& action);
 void add_doctor_command(CLI::App& app, Action& action);
 void add_eval_command(CLI::App& app, Action& action);
 void add_inspect_command(CLI::App& app, Action& action);
+void add_list_command(CLI::App& app, Action& action);
 void add_manual_command(CLI::App& app, Action& action);
 void add_plan_command(CLI::App& app, Action& action);
+void add_pull_command(CLI::App& app, Action& action);
+void add_rm_command(CLI::App& app, Action& action);
 void add_run_command(CLI::App& app, Action& action);
 void add_synth_command(CLI::App& app, Action& action);
 

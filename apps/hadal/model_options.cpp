@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "device/cpu/host_memory.h"
 #include "embedded_model.h"
+#include "model_place.h"
 #include "terminal/live_progress.h"
 
 namespace hadal::cli {
@@ -43,9 +44,11 @@ std::vector<std::string> mode_names() {
 }
 
 void ModelOptions::add_to(CLI::App& command, bool has_default) {
-  CLI::Option* option = command.add_option("model", model,
-                                           "Folder with config.json and .safetensors files, or one .safetensors file" +
-                                               std::string(has_default ? "; without it the embedded model" : ""));
+  CLI::Option* option = command.add_option(
+      "model", model,
+      "Folder with config.json and .safetensors files, one .safetensors file, or the name of a model "
+      "that `hadal pull` fetched" +
+          std::string(has_default ? "; without it the embedded model" : ""));
   option->type_name("PATH");
   if (!has_default) option->required();
   command
@@ -75,7 +78,8 @@ void ModelOptions::add_to(CLI::App& command, bool has_default) {
 Result<std::shared_ptr<const LoadedModel>> ModelOptions::load() const {
   if (model.empty()) return LoadedModel::open(embedded_model());
   const LiveProgress progress({.label = "loading"}, inspect_terminal(STDERR_FILENO), now_s, resident_bytes);
-  HADAL_ASSIGN(ModelFiles files, ModelFiles::open(model));
+  HADAL_ASSIGN(const fs::path path, find_model_path(model));
+  HADAL_ASSIGN(ModelFiles files, ModelFiles::open(path));
   return LoadedModel::open(std::move(files));
 }
 

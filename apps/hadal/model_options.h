@@ -18,7 +18,7 @@ namespace hadal::cli {
 std::vector<std::string> mode_names();
 
 struct ModelOptions {
-  std::string model;  // folder or .safetensors file; empty: the embedded model
+  std::string model;  // folder, .safetensors file or name of a pulled model; empty: the embedded model
   std::string mode = "fast";
   std::string device = "cpu";
   std::string cpu;  // "", "portable", "avx2", "avx512"

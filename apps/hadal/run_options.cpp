@@ -8,6 +8,7 @@
 #include "base/io.h"
 #include "base/utf8.h"
 #include "conversation.h"
+#include "hub/model_name.h"
 #include "sampling/stop_matcher.h"
 
 namespace hadal::cli {
@@ -106,8 +107,10 @@ void RunOptions::add_to(CLI::App& command) {
 Result<void> check_usage(const RunOptions& options) {
   const std::string& path = options.model.model;
   std::error_code ignored;
-  if (!path.empty() && !fs::exists(path, ignored)) {
-    return wrong_usage("no such model", "MODEL", "a folder with config.json, or a .safetensors file",
+  // A pulled model's name, or what could be one, is looked up when it is loaded.
+  if (!path.empty() && !fs::exists(path, ignored) && !hub::parse_model_name(path).ok()) {
+    return wrong_usage("no such model", "MODEL",
+                       "a folder with config.json, a .safetensors file, or OWNER/NAME of `hadal list`",
                        fmt::format("\"{}\"", utf8::front(path, kShownBytesMax)),
                        "a prompt for the embedded model needs -p: hadal run -p 'TEXT'");
   }

@@ -40,6 +40,30 @@ Sha256 sha256(std::string_view text) {
   return hasher.finish();
 }
 
+struct GitBlobHasher::State {
+  EVP_MD_CTX* context = EVP_MD_CTX_new();
+  ~State() { EVP_MD_CTX_free(context); }
+};
+
+GitBlobHasher::GitBlobHasher(uint64_t file_bytes) : state_(std::make_unique<State>()) {
+  HADAL_CHECK(EVP_DigestInit_ex(state_->context, EVP_sha1(), nullptr) == 1, "SHA-1 is not available");
+  const std::string header = fmt::format("blob {}", file_bytes);
+  EVP_DigestUpdate(state_->context, header.c_str(), header.size() + 1);  // with its zero byte
+}
+GitBlobHasher::~GitBlobHasher() = default;
+GitBlobHasher::GitBlobHasher(GitBlobHasher&&) noexcept = default;
+GitBlobHasher& GitBlobHasher::operator=(GitBlobHasher&&) noexcept = default;
+
+void GitBlobHasher::update(std::span<const std::byte> bytes) {
+  EVP_DigestUpdate(state_->context, bytes.data(), bytes.size());
+}
+
+Sha1 GitBlobHasher::finish() {
+  Sha1 digest{};
+  EVP_DigestFinal_ex(state_->context, digest.data(), nullptr);
+  return digest;
+}
+
 std::string to_hex(std::span<const uint8_t> bytes) {
   std::string out;
   for (const uint8_t byte : bytes) out += fmt::format("{:02x}", byte);

@@ -1,4 +1,5 @@
-// SHA-256 for identity (who is this file), XXH3-128 for checksums (did these bytes survive).
+// SHA-256 for identity (who is this file), SHA-1 for the names that git gives files, XXH3-128 for checksums (did these
+// bytes survive).
 #pragma once
 
 #include <array>
@@ -30,6 +31,26 @@ class Sha256Hasher {
 };
 
 Sha256 sha256(std::string_view text);
+
+using Sha1 = std::array<uint8_t, 20>;
+
+// The name that git gives a file of this length: SHA-1 over "blob LENGTH", a zero byte, and the file's bytes. The hub
+// has no other checksum of files that it keeps in git itself; it finds accidents and is weak against a forger.
+class GitBlobHasher {
+ public:
+  explicit GitBlobHasher(uint64_t file_bytes);
+  ~GitBlobHasher();
+  GitBlobHasher(GitBlobHasher&&) noexcept;
+  GitBlobHasher& operator=(GitBlobHasher&&) noexcept;
+
+  void update(std::span<const std::byte> bytes);
+  Sha1 finish();  // once
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
 std::string to_hex(std::span<const uint8_t> bytes);
 
 // A checksum against accidents, not against a forger.

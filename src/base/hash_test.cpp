@@ -37,5 +37,13 @@ TEST(Hash, a_checksum_is_part_of_file_formats_and_never_changes) {
   EXPECT_EQ(empty.high, 0x99aa06d3014798d8ull);
 }
 
+// `printf 'hello\n' | git hash-object --stdin`, and the empty file, whose name every git repository knows.
+TEST(Hash, names_files_as_git_does) {
+  GitBlobHasher hello(6);
+  hello.update(std::as_bytes(std::span("hello\n", 6)));
+  EXPECT_EQ(to_hex(hello.finish()), "ce013625030ba8dba906f756967f9e9ca394464a");
+  EXPECT_EQ(to_hex(GitBlobHasher(0).finish()), "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391");
+}
+
 }  // namespace
 }  // namespace hadal

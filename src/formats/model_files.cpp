@@ -57,14 +57,6 @@ Result<void> check_link(const fs::path& folder, const fs::path& file) {
 
 }  // namespace
 
-bool is_base_name(std::string_view name) {
-  const auto is_allowed = [](char c) {
-    return static_cast<unsigned char>(c) >= 0x20 && c != 0x7F && c != '/' && c != '\\';
-  };
-  return !name.empty() && name != "." && name != ".." && name.size() <= 255 &&
-         std::all_of(name.begin(), name.end(), is_allowed);
-}
-
 ModelFiles::ModelFiles(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 ModelFiles::ModelFiles(ModelFiles&&) noexcept = default;
 ModelFiles& ModelFiles::operator=(ModelFiles&&) noexcept = default;

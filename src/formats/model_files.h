@@ -11,14 +11,11 @@
 #include <string_view>
 #include <vector>
 
+#include "base/base_name.h"
 #include "base/io.h"
 #include "base/result.h"
 
 namespace hadal {
-
-// One name in one folder: no separators, no way up, and no control characters, which hide what follows or speak to the
-// terminal that shows the name.
-bool is_base_name(std::string_view name);
 
 struct EmbeddedFile {
   std::string_view name;

@@ -47,6 +47,8 @@ void become_hadal(const TempFolder& folder, const std::vector<std::string>& argu
   argv.push_back(nullptr);
   ::setenv("HOME", folder.path().c_str(), 1);
   ::setenv("XDG_STATE_HOME", (folder / "state").c_str(), 1);
+  ::setenv("XDG_DATA_HOME", (folder / "data").c_str(), 1);
+  for (const char* setting : {"HADAL_MODELS", "HADAL_HUB", "HADAL_HUB_MIRROR", "HF_ENDPOINT"}) ::unsetenv(setting);
   ::setenv("TERM", "xterm", 1);
   ::unsetenv("NO_COLOR");
   if (::chdir(folder.path().c_str()) != 0) ::_exit(126);
