@@ -27,7 +27,7 @@ class Activations {
   const Workspace& workspace_;
   const float* x_;
   int64_t T_, K_, groups_;
-  ops::PackedRows packed_[5];  // by rounding
+  ops::PackedRows packed_[6];  // by rounding
 };
 
 // A row whose logits somebody wants, and its streams [n, C] behind the last layer.
