@@ -75,6 +75,14 @@ std::vector<ProceduralTensor> fp8_matrix(const ExpectedTensor& t, DType scale) {
                    scale == DType::kF32 ? bytes_of(exp2i(exponent)) : e8m0(exponent))};
 }
 
+// Rows are looked up, so each is about unit variance, and has scales of its own.
+std::vector<ProceduralTensor> engram_table(const ExpectedTensor& t) {
+  const int64_t rows = t.shape[0], cols = t.shape[1];
+  return {words(t.published_name, DType::kF8E4M3, t.shape, repeated_8(0x87), repeated_8(0x38)),
+          constant(scale_name(t.published_name, DType::kF8E8M0), DType::kF8E8M0, {rows, ceil_div(cols, kFp4ScaleCols)},
+                   e8m0(-1))};
+}
+
 std::vector<ProceduralTensor> fp4_matrix(const ExpectedTensor& t) {
   const int64_t rows = t.shape[0], cols = t.shape[1];
   return {words(t.published_name, DType::kI8, {rows, cols / 2}, ~uint64_t{0}, 0),
@@ -187,6 +195,8 @@ std::vector<ProceduralTensor> procedural_tensors(const ExpectedTensor& t, const 
                        bytes_of(t.official_name.ends_with(".bias") ? uint16_t{0} : uint16_t{0x3F80}))};
     case Kind::kF32Vector:
       return {f32_vector(t, d)};
+    case Kind::kEngramTable:
+      return engram_table(t);
     case Kind::kTable: {
       ProceduralTensor out;
       out.stored = {t.published_name, DType::kI64, t.shape};

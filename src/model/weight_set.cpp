@@ -16,6 +16,8 @@ namespace {
 // --- names -----------------------------------------------------------------------------------------------------------
 
 constexpr std::string_view kModelPrefix = "model.";
+// Channels of a row of an Engram table that share a scale.
+constexpr int64_t kEngramScaleCols = 32;
 // X.weight has its scales in X.scale (official) or X.weight_scale_inv (V3, transformers).
 std::vector<std::string> scale_names(std::string_view name) {
   constexpr std::string_view kWeight = ".weight";
@@ -68,7 +70,9 @@ std::string family_hint(const ModelDescription& d, const Checkpoint& checkpoint)
 struct WeightSet::Impl {
   ModelWeights weights;
   OwnedNumbers owned;
+  std::vector<int32_t> engram_classes;
   uint64_t mapped_bytes = 0;
+  int64_t n_skipped_vision = 0;
 };
 
 namespace {
@@ -105,8 +109,17 @@ class Binder {
   }
 
   uint64_t mapped_bytes() const { return mapped_bytes_; }
+  int64_t n_skipped_vision() const { return n_skipped_vision_; }
 
  private:
+  // The vision tower of V4.1, what joins it to the text, and the router's bias for its tokens. Text needs none of it.
+  bool is_vision(std::string_view name) const {
+    if (d_.residual != ResidualKind::kLaggedHyperConnections) return false;
+    if (name.starts_with(kModelPrefix)) name.remove_prefix(kModelPrefix.size());
+    return name.starts_with("vision.") || name.starts_with("aligner.") || name.starts_with("image_") ||
+           name.ends_with("gate.bias_vl");
+  }
+
   bool is_draft(std::string_view name) const {
     if (name.starts_with(kModelPrefix)) name.remove_prefix(kModelPrefix.size());
     return name.starts_with("mtp.") || name.starts_with(draft_prefix(d_, 0));
@@ -209,6 +222,10 @@ class Binder {
   }
 
   MatrixRules rules(ExpectedTensor::Kind kind) const {
+    // A table of 100 GB is not read either. Its rows never share scales, whatever the other weights do.
+    if (kind == ExpectedTensor::Kind::kEngramTable) {
+      return {.block_rows = 1, .block_cols = kEngramScaleCols, .reads_scales = false, .slice_rows = 0};
+    }
     // The routed experts' scales are left to `inspect --verify`: a release has 9 GB of them, and reading those would
     // break the promise on start-up.
     return {.block_rows = d_.weight_block_rows,
@@ -243,10 +260,14 @@ class Binder {
                  .hint = ""};
   }
 
-  Result<void> check_leftovers() const {
+  Result<void> check_leftovers() {
     for (size_t i = 0; i < is_used_.size(); ++i) {
       const StoredTensor& tensor = checkpoint_.tensors()[i];
       if (is_used_[i] || is_draft_copy(tensor.name)) continue;
+      if (is_vision(tensor.name)) {
+        ++n_skipped_vision_;
+        continue;
+      }
       // Without draft layers in the description (DSpark's stages are none) the trunk alone is asked for.
       if (d_.mtp_layers.empty() && is_draft(tensor.name)) continue;
       return Error{.code = ErrorCode::kInvalid,
@@ -264,6 +285,7 @@ class Binder {
   Target target_;
   std::vector<bool> is_used_;  // by place in checkpoint_.tensors()
   uint64_t mapped_bytes_ = 0;
+  int64_t n_skipped_vision_ = 0;
 };
 
 }  // namespace
@@ -283,6 +305,7 @@ Result<WeightSet> WeightSet::bind(const ModelDescription& description, const Che
     return error;
   }
   impl->mapped_bytes = binder.mapped_bytes();
+  impl->n_skipped_vision = binder.n_skipped_vision();
   return WeightSet(std::move(impl));
 }
 
@@ -291,6 +314,13 @@ const ModelWeights& WeightSet::weights() const {
 }
 bool WeightSet::has_mtp() const {
   return !impl_->weights.mtp.empty();
+}
+int64_t WeightSet::n_skipped_vision() const {
+  return impl_->n_skipped_vision;
+}
+void WeightSet::set_engram_classes(std::vector<int32_t> classes) {
+  impl_->engram_classes = std::move(classes);
+  impl_->weights.engram_classes = impl_->engram_classes;
 }
 uint64_t WeightSet::owned_bytes() const {
   return impl_->owned.bytes();
