@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "device/cpu/host_memory.h"
 #include "engine/model_text.h"
+#include "model/engram_token_map.h"
 #include "plan/step_cost.h"
 
 namespace hadal {
@@ -61,6 +62,8 @@ Result<std::shared_ptr<const LoadedModel>> LoadedModel::open(ModelFiles files) {
   HADAL_ASSIGN(Checkpoint checkpoint, Checkpoint::open(files));
   HADAL_ASSIGN(WeightSet weights, WeightSet::bind(description, checkpoint));
   if (!weights.has_mtp()) description.mtp_layers.clear();
+  HADAL_ASSIGN(std::vector<int32_t> engram_classes, read_engram_token_map(files, description));
+  weights.set_engram_classes(std::move(engram_classes));
   auto model = std::make_shared<LoadedModel>(std::move(files), std::move(checkpoint), std::move(description),
                                              std::move(weights));
 

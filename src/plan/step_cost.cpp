@@ -6,7 +6,9 @@ namespace hadal {
 namespace {
 
 void visit_layer(const LayerWeights& l, const std::function<void(MatrixUse, const Weight&)>& visit) {
-  for (const Weight* w : {&l.attn_hc.fn,
+  if (!l.engram.table.empty()) visit(MatrixUse::kEngramTable, l.engram.table);
+  for (const Weight* w : {&l.engram.wkv,
+                          &l.attn_hc.fn,
                           &l.wq_a,
                           &l.wq_b,
                           &l.wkv,
@@ -39,7 +41,8 @@ void visit_layer(const LayerWeights& l, const std::function<void(MatrixUse, cons
 
 // Matrices of a layer that make keys, and what leads there.
 bool makes_keys(const LayerWeights& l, const Weight& w) {
-  const Weight* const keys[] = {&l.attn_hc.fn,
+  const Weight* const keys[] = {&l.engram.wkv,
+                                &l.attn_hc.fn,
                                 &l.wkv,
                                 &l.compressor.wkv,
                                 &l.compressor.wgate,
@@ -96,6 +99,7 @@ StepCost::StepCost(const ModelDescription& description, const ModelWeights& weig
     const auto bytes = static_cast<uint64_t>(w.bytes());
     switch (use) {
       case MatrixUse::kEmbedding:
+      case MatrixUse::kEngramTable:
         break;
       case MatrixUse::kHead:
         head_bytes_ += bytes;

@@ -17,7 +17,7 @@
 
 namespace hadal {
 
-enum class MatrixUse { kEmbedding, kHead, kExpert, kOther };
+enum class MatrixUse { kEmbedding, kHead, kExpert, kEngramTable, kOther };
 
 // Calls visit(use, matrix) for every matrix of the model; those of the draft layer only when `mtp`.
 void for_each_matrix(const ModelWeights& weights, bool mtp, const std::function<void(MatrixUse, const Weight&)>& visit);
