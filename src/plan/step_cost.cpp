@@ -62,6 +62,13 @@ int64_t entries_attended(const ModelDescription& d, const LayerDescription& laye
   return has_indexer(layer.attention) ? std::min(visible, d.index_topk) : visible;
 }
 
+// Entries whose index keys are read to choose those.
+int64_t entries_scored(const ModelDescription& d, const LayerDescription& layer, int64_t visible) {
+  if (!layer.chooses_entries()) return 0;
+  if (layer.candidates != CandidateRole::kTakes) return visible;
+  return std::min(visible, d.candidate_topk_blocks * d.candidate_block_size);
+}
+
 int64_t entries_visible(const LayerDescription& layer, int64_t position) {
   return layer.compress_ratio == 0 ? 0 : (position + 1) / layer.compress_ratio;
 }
@@ -140,7 +147,7 @@ uint64_t StepCost::state_bytes_read(const StepShape& shape) const {
   for (const LayerDescription& layer : description_.layers) {
     const int64_t visible = entries_visible(layer, last);
     bytes += (window_rows + entries_attended(description_, layer, visible)) * layout_.kv_row_bytes;
-    if (has_indexer(layer.attention)) bytes += visible * layout_.index_row_bytes;
+    bytes += entries_scored(description_, layer, visible) * layout_.index_row_bytes;
   }
   return static_cast<uint64_t>(bytes);
 }
@@ -160,9 +167,7 @@ double StepCost::attention_flops(const LayerDescription& layer, int64_t position
   // A row is met by queries with all its channels, and summed with those of the value.
   const int64_t channels = is_mla(layer.attention) ? d.kv_row_dim() + d.kv_lora_rank : 2 * d.head_dim;
   double flops = 2.0 * static_cast<double>(d.n_heads * channels * rows);
-  if (has_indexer(layer.attention)) {
-    flops += 2.0 * static_cast<double>(d.index_n_heads * d.index_head_dim * visible);
-  }
+  flops += 2.0 * static_cast<double>(d.index_n_heads * d.index_head_dim * entries_scored(d, layer, visible));
   return flops;
 }
 
