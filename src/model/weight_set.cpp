@@ -34,7 +34,7 @@ struct TellTale {
   std::string_view family;
 };
 constexpr TellTale kTellTales[] = {
-    {".engram.", "DeepSeek-V4.1"},
+    {"engram.", "DeepSeek-V4.1"},
     {"markov_head.", "DeepSeek-V4 with DSpark's draft module"},
     {"vision.", "DeepSeek-V4 with vision"},
     {"indexer.wk.", "DeepSeek-V3.2"},
@@ -48,14 +48,17 @@ bool is_expected(const ModelDescription& d, std::string_view part) {
   for (const TensorRow<LayerWeights>& row : layer_rows()) {
     const bool is_in_name =
         row.official.find(part) != std::string_view::npos || row.transformers.find(part) != std::string_view::npos;
-    if (is_in_name && is_present(row.presence, d, d.layers.back())) return true;
+    const auto has_it = [&](const LayerDescription& layer) { return is_present(row.presence, d, layer); };
+    if (is_in_name && std::any_of(d.layers.begin(), d.layers.end(), has_it)) return true;
   }
   return false;
 }
 
 std::string family_hint(const ModelDescription& d, const Checkpoint& checkpoint) {
+  // A checkpoint of V4.1 has parts, drafts and vision, that its description does not name.
+  const bool has_unnamed_parts = d.residual == ResidualKind::kLaggedHyperConnections;
   for (const TellTale& tale : kTellTales) {
-    if (is_expected(d, tale.part)) continue;
+    if (has_unnamed_parts || is_expected(d, tale.part)) continue;
     for (const StoredTensor& tensor : checkpoint.tensors()) {
       if (tensor.name.find(tale.part) == std::string_view::npos) continue;
       return fmt::format("this looks like a checkpoint of {}; config.json says another. `hadal inspect DIR` shows both",
