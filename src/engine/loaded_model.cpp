@@ -69,8 +69,9 @@ Result<std::shared_ptr<const LoadedModel>> LoadedModel::open(ModelFiles files) {
 
   model->program_file_bytes = program_bytes;
   const WeightBytes matrices = weight_bytes(model->weights.weights(), true);
+  const uint64_t matrix_bytes = matrices.experts + matrices.engram_tables + matrices.others;
   model->widened_source_bytes =
-      model->checkpoint.tensor_bytes() - std::min(model->checkpoint.tensor_bytes(), matrices.experts + matrices.others);
+      model->checkpoint.tensor_bytes() - std::min(model->checkpoint.tensor_bytes(), matrix_bytes);
 
   HADAL_ASSIGN(model->tokenizer, read_tokenizer(model->files, model->description));
   if (model->tokenizer) {

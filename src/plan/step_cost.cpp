@@ -93,7 +93,10 @@ void for_each_matrix(const ModelWeights& weights, bool mtp,
 WeightBytes weight_bytes(const ModelWeights& weights, bool mtp) {
   WeightBytes bytes;
   for_each_matrix(weights, mtp, [&bytes](MatrixUse use, const Weight& w) {
-    (use == MatrixUse::kExpert ? bytes.experts : bytes.others) += static_cast<uint64_t>(w.bytes());
+    uint64_t& part = use == MatrixUse::kExpert        ? bytes.experts
+                     : use == MatrixUse::kEngramTable ? bytes.engram_tables
+                                                      : bytes.others;
+    part += static_cast<uint64_t>(w.bytes());
   });
   return bytes;
 }

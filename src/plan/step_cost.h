@@ -25,6 +25,7 @@ void for_each_matrix(const ModelWeights& weights, bool mtp, const std::function<
 // Bytes of all matrices, by what the plan does with them.
 struct WeightBytes {
   uint64_t experts = 0;  // routed
+  uint64_t engram_tables = 0;
   uint64_t others = 0;
 };
 WeightBytes weight_bytes(const ModelWeights& weights, bool mtp);
