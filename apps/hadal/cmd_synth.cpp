@@ -94,6 +94,7 @@ void add_synth_command(CLI::App& app, Action& action) {
       "machines\n"
       "without the weights. Four layers of v4-flash have one of each kind and take about 20 GB with the draft layer;\n"
       "four of v3 or v3.2 are three dense ones and one with experts, 17 GB, or 11 GB with 128 experts.\n"
+      "Each of the two Engram tables of v4.1-flash, of layers 1 and 14, takes 101 GB.\n"
       "\n"
       "Examples:\n"
       "  hadal synth /data/flash-4 --like v4-flash --layers 4 --no-mtp\n"

@@ -80,7 +80,11 @@ Result<std::shared_ptr<const LoadedModel>> ModelOptions::load() const {
   const LiveProgress progress({.label = "loading"}, inspect_terminal(STDERR_FILENO), now_s, resident_bytes);
   HADAL_ASSIGN(const fs::path path, find_model_path(model));
   HADAL_ASSIGN(ModelFiles files, ModelFiles::open(path));
-  return LoadedModel::open(std::move(files));
+  HADAL_ASSIGN(std::shared_ptr<const LoadedModel> loaded, LoadedModel::open(std::move(files)));
+  if (const int64_t n = loaded->weights.n_skipped_vision(); n > 0) {
+    fmt::print(stderr, "note: {} tensors for images are not used: text only\n", n);
+  }
+  return loaded;
 }
 
 EngineOptions ModelOptions::engine_options(const ModelDescription& description) const {

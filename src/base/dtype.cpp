@@ -225,4 +225,15 @@ void fake_quantize_e2m1(float* x, int n, int block) {
   }
 }
 
+void fake_quantize_e2m1_e4m3_scale(float* x, int n, int block) {
+  for (int begin = 0; begin < n; begin += block) {
+    const int size = std::min(block, n - begin);
+    const float scale = E4M3::round(std::min(std::max(amax(x + begin, size), 6 * 0x1p-9f) / 6.0f, kE4M3Max));
+    for (int i = begin; i < begin + size; ++i) {
+      const float v = x[i] / scale;
+      x[i] = with_sign_of(E2M1::round(std::min(std::abs(v), kE2M1Max)), v) * scale;
+    }
+  }
+}
+
 }  // namespace hadal

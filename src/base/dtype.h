@@ -79,5 +79,7 @@ void fake_quantize_e4m3(float* x, int n, int block);
 void fake_quantize_e4m3_float_scale(float* x, int n, int block);
 // x[0..n) rounded to E2M1 with one power-of-two scale per `block` elements and back, in place ("fp4_sim").
 void fake_quantize_e2m1(float* x, int n, int block);
+// The same with an E4M3 scale: amax at least 6 * 2^-9, divided by 6, rounded to E4M3 (cached entries of V4.1).
+void fake_quantize_e2m1_e4m3_scale(float* x, int n, int block);
 
 }  // namespace hadal

@@ -194,10 +194,16 @@ class PromptComparison final : public StepObserver {
     for (const float s : goldens_.numbers<float>(fmt::format("{}.index_scores_last.L{}", prompt_, layer))) {
       if (s > -1e29f) visible.push_back(s);
     }
-    if (visible.size() != scores.size()) return;
+    // Entries that are no candidates have no score on either side.
+    std::vector<float> ours;
+    for (const float s : scores) {
+      if (s > -1e29f) ours.push_back(s);
+    }
+    if (visible.size() != ours.size()) return;
     // Each for itself: where keys are rounded, one that flips changes its own score only.
     for (size_t j = 0; j < visible.size(); ++j) {
-      index_scores_.add(fmt::format("{}, entry {}", where, j), scores.subspan(j, 1), std::span(visible).subspan(j, 1));
+      index_scores_.add(fmt::format("{}, entry {}", where, j), std::span(ours).subspan(j, 1),
+                        std::span(visible).subspan(j, 1));
     }
   }
 

@@ -104,6 +104,7 @@ Result<Plan> plan_of(const LoadedModel& model, const EngineOptions& options, con
       {.program_bytes = model.program_file_bytes + kCodeTouchedBytes + heap_bytes,
        .n_threads = options.n_threads,
        .expert_bytes = weights.experts,
+       .engram_table_bytes = weights.engram_tables,
        .other_weight_bytes = weights.others + model.widened_source_bytes,
        .owned_weight_bytes = owned_bytes,
        .tokenizer_bytes = tokenizer_bytes,

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "base/format.h"
 #include "base/json.h"
@@ -20,11 +21,13 @@ Result<Goldens> Goldens::parse(std::span<const std::byte> bytes, std::string_vie
   goldens.name_ = name;
   HADAL_ASSIGN(goldens.file_, parse_safetensors(bytes, name));
   constexpr std::string_view kIds = ".ids";
-  for (const StoredTensor& tensor : goldens.file_.tensors) {
-    // All numbers of goldens have four bytes and are used where they are mapped.
+  for (StoredTensor& tensor : goldens.file_.tensors) {
+    // Numbers of goldens have four bytes and are used where they are mapped, unless a tensor of bytes before them (the
+    // candidates of V4.1) has moved them to an odd place.
     if (reinterpret_cast<uintptr_t>(tensor.bytes.data()) % 4 != 0) {
-      return goldens.wrong(std::string(tensor.name), "data that begins at a multiple of 4 bytes",
-                           fmt::format("byte {}", tensor.file_offset));
+      std::vector<uint32_t>& copy = goldens.copies_.emplace_back((tensor.bytes.size() + 3) / 4);
+      if (!tensor.bytes.empty()) std::memcpy(copy.data(), tensor.bytes.data(), tensor.bytes.size());
+      tensor.bytes = std::as_bytes(std::span(copy)).first(tensor.bytes.size());
     }
     goldens.tensors_[tensor.name] = &tensor;
     if (tensor.name.ends_with(kIds)) {

@@ -87,6 +87,7 @@ class Goldens {
 
   std::string_view name_;
   SafetensorsFile file_;
+  std::vector<std::vector<uint32_t>> copies_;                // of tensors that lie at odd places
   std::map<std::string_view, const StoredTensor*> tensors_;  // in file_
   std::set<std::string> sets_;
 };

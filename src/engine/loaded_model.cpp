@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "device/cpu/host_memory.h"
 #include "engine/model_text.h"
+#include "model/engram_token_map.h"
 #include "plan/step_cost.h"
 
 namespace hadal {
@@ -61,13 +62,16 @@ Result<std::shared_ptr<const LoadedModel>> LoadedModel::open(ModelFiles files) {
   HADAL_ASSIGN(Checkpoint checkpoint, Checkpoint::open(files));
   HADAL_ASSIGN(WeightSet weights, WeightSet::bind(description, checkpoint));
   if (!weights.has_mtp()) description.mtp_layers.clear();
+  HADAL_ASSIGN(std::vector<int32_t> engram_classes, read_engram_token_map(files, description));
+  weights.set_engram_classes(std::move(engram_classes));
   auto model = std::make_shared<LoadedModel>(std::move(files), std::move(checkpoint), std::move(description),
                                              std::move(weights));
 
   model->program_file_bytes = program_bytes;
   const WeightBytes matrices = weight_bytes(model->weights.weights(), true);
+  const uint64_t matrix_bytes = matrices.experts + matrices.engram_tables + matrices.others;
   model->widened_source_bytes =
-      model->checkpoint.tensor_bytes() - std::min(model->checkpoint.tensor_bytes(), matrices.experts + matrices.others);
+      model->checkpoint.tensor_bytes() - std::min(model->checkpoint.tensor_bytes(), matrix_bytes);
 
   HADAL_ASSIGN(model->tokenizer, read_tokenizer(model->files, model->description));
   if (model->tokenizer) {

@@ -20,16 +20,17 @@ Result<void> ForwardPass::Impl::attention(size_t layer, const LayerDescription& 
 
   norm_rows(in, layer_weights.attn_norm, workspace.normed, T, d.hidden);
   Activations x(device, workspace, workspace.normed, T, d.hidden);
-  window_keys(layer, layer_description, layer_weights, rows, x);
-  const bool is_sparse = has_indexer(layer_description.attention);
-  if (is_sparse) apply(layer_weights.indexer.weights_proj, x, workspace.index_w, d.index_n_heads);
+  const bool is_choosing = layer_description.chooses_entries();
+  if (is_choosing) apply(layer_weights.indexer.weights_proj, x, workspace.index_w, d.index_n_heads);
   apply(layer_weights.wq_a, x, workspace.q_latent, d.q_lora_rank);
+  // Last of what reads x: index keys of CSA2 are made of latents, which are packed in its place.
+  window_keys(layer, layer_description, layer_weights, rows, x);
 
-  // Queries from the latent; per head normed without a gain.
+  // Queries from the latent; in V4 per head normed without a gain.
   norm_rows(workspace.q_latent, layer_weights.q_norm, workspace.q_latent, T, d.q_lora_rank);
   Activations latent(device, workspace, workspace.q_latent, T, d.q_lora_rank);
   apply(layer_weights.wq_b, latent, workspace.q, d.n_heads * d.head_dim);
-  norm_rows(workspace.q, {}, workspace.q, T * d.n_heads, d.head_dim);
+  if (d.has_query_norm) norm_rows(workspace.q, {}, workspace.q, T * d.n_heads, d.head_dim);
   ops::rope(device, {.x = workspace.q,
                      .T = T,
                      .H = d.n_heads,
@@ -38,9 +39,11 @@ Result<void> ForwardPass::Impl::attention(size_t layer, const LayerDescription& 
                      .rope_dim = d.rope_head_dim,
                      .cos_sin = cos_sin,
                      .inverse = false});
-  if (is_sparse) index_queries(layer_weights.indexer, layer_description, rows, latent);
+  if (is_choosing) index_queries(layer_weights.indexer, layer_description, rows, latent);
 
-  for (const RowSpan& span : rows.spans) HADAL_TRY(attend(layer, layer_description, layer_weights, span, observer));
+  for (const RowSpan& span : rows.spans) {
+    HADAL_TRY(attend(layer, layer_description, layer_weights, rows, span, observer));
+  }
 
   ops::rope(device, {.x = workspace.attention_out,
                      .T = T,
@@ -87,11 +90,16 @@ void ForwardPass::Impl::window_keys(size_t layer, const LayerDescription& layer_
                            .rope_dim = d.rope_head_dim,
                            .rounding = state_options.kv_rounding});
 
-  // Compressors, in the release's order: the index first. Entries that the new tokens complete are visible to them.
+  // Entries that the new tokens complete are visible to them.
+  if (!layer_description.makes_entries()) return;
+  if (layer_description.attention == AttentionKind::kCsa2) {
+    make_shared_entries(layer_weights, layer_description, layer, rows, x);
+    return;
+  }
+  // In the release's order: the index first.
   const bool is_sparse = has_indexer(layer_description.attention);
   if (is_sparse) compress(layer_weights.indexer.compressor, layer_description, layer, true, rows, x);
-  if (layer_description.compress_ratio > 0)
-    compress(layer_weights.compressor, layer_description, layer, false, rows, x);
+  compress(layer_weights.compressor, layer_description, layer, false, rows, x);
 }
 
 // What window_keys left in workspace.kv, into the ring; and into `out`, unless it is null, with the past before it.
@@ -112,7 +120,8 @@ void ForwardPass::Impl::store_keys(size_t layer, const RowSpan& span, std::byte*
 
 // The attention of one sequence's rows over its window and its entries.
 Result<void> ForwardPass::Impl::attend(size_t layer, const LayerDescription& layer_description,
-                                       const LayerWeights& layer_weights, const RowSpan& span, StepObserver& observer) {
+                                       const LayerWeights& layer_weights, const Rows& rows, const RowSpan& span,
+                                       StepObserver& observer) {
   const ModelDescription& d = description;
   const StateLayout& layout = span.state->layout();
   const SpanGroups& groups = span.groups[inputs.kind_of(layer_description)];
@@ -120,7 +129,8 @@ Result<void> ForwardPass::Impl::attend(size_t layer, const LayerDescription& lay
   const bool is_sparse = has_indexer(layer_description.attention);
 
   store_keys(layer, span, workspace.window_rows);
-  if (is_sparse) HADAL_TRY(choose_entries(layer, span, groups, observer));
+  if (layer_description.chooses_entries()) HADAL_TRY(choose_entries(layer, layer_description, rows, span, observer));
+  const int64_t row = rows.begin + span.row0;
   const int64_t entries_max = is_sparse ? std::min(d.index_topk, groups.visible_max) : groups.visible_max;
 
   const int64_t width = d.n_heads * d.head_dim;
@@ -139,9 +149,9 @@ Result<void> ForwardPass::Impl::attend(size_t layer, const LayerDescription& lay
                                  .window_begin = span.window_begin,
                                  .window_n = span.window_n,
                                  .entries = has_entries ? span.state->entries(layer, span.pages) : ops::PagedRows(),
-                                 .chosen = is_sparse ? workspace.chosen : nullptr,
+                                 .chosen = is_sparse ? workspace.chosen + row * d.index_topk : nullptr,
                                  .chosen_stride = d.index_topk,
-                                 .n_chosen = is_sparse ? workspace.n_chosen : groups.visible,
+                                 .n_chosen = is_sparse ? workspace.n_chosen + row : groups.visible,
                                  .scratch = workspace.attention_scratch,
                                  .rows_max = d.window + entries_max});
   return {};

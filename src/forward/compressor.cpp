@@ -6,6 +6,38 @@
 
 namespace hadal {
 
+// What wkv and wgate left in workspace.compressor_k and compressor_z, joined to the rows that waited.
+void ForwardPass::Impl::pool_groups(const CompressorWeights& compressor_weights, const CompressorLayout& layout,
+                                    const SpanGroups& groups, const RowSpan& span, Pooled pooled) {
+  const int64_t width = layout.width();
+  const ops::CompressorRows joined = {
+      .fresh_k = workspace.compressor_k + span.row0 * width,
+      .fresh_z = workspace.compressor_z + span.row0 * width,
+      .previous = layout.overlaps() ? span.state->tail_floats(layout.previous_offset) : nullptr,
+      .pending = span.state->tail_floats(layout.pending_offset),
+      .rows = workspace.compressor_rows,
+      .T = span.T,
+      .position0 = span.position0,
+      .m = layout.ratio,
+      .d = layout.d,
+      .coff = layout.coff};
+  ops::compressor_rows(device, joined);
+  if (groups.n == 0) return;
+  ops::compress(device, {.k = joined.rows,
+                         .z = joined.rows + joined.n_rows() * width,
+                         .ape = compressor_weights.ape.empty() ? nullptr : compressor_weights.ape.data(),
+                         .gain = compressor_weights.norm.data(),
+                         .cos_sin = groups.cos_sin,
+                         .out = workspace.entries,
+                         .m = layout.ratio,
+                         .d = layout.d,
+                         .coff = layout.coff,
+                         .rope_dim = pooled == Pooled::kRotated ? description.rope_head_dim : 0,
+                         .n_groups = groups.n,
+                         .has_previous = joined.has_previous(),
+                         .eps = static_cast<float>(description.rms_norm_eps)});
+}
+
 void ForwardPass::Impl::compress(const CompressorWeights& compressor_weights, const LayerDescription& layer_description,
                                  size_t layer, bool is_index, const Rows& rows, Activations& x) {
   const StateLayout& state_layout = rows.spans.front().state->layout();
@@ -13,44 +45,19 @@ void ForwardPass::Impl::compress(const CompressorWeights& compressor_weights, co
   const CompressorLayout& layout = is_index ? layer_layout.index_compressor : layer_layout.compressor;
   const StateOptions& state_options = state_layout.options;
   const int64_t rope_dim = is_index ? 0 : description.rope_head_dim;
-  const int64_t width = layout.width();
-  apply(compressor_weights.wkv, x, workspace.compressor_k, width);
-  apply(compressor_weights.wgate, x, workspace.compressor_z, width);
+  apply(compressor_weights.wkv, x, workspace.compressor_k, layout.width());
+  apply(compressor_weights.wgate, x, workspace.compressor_z, layout.width());
 
   for (const RowSpan& span : rows.spans) {
-    const ops::CompressorRows joined = {
-        .fresh_k = workspace.compressor_k + span.row0 * width,
-        .fresh_z = workspace.compressor_z + span.row0 * width,
-        .previous = layout.overlaps() ? span.state->tail_floats(layout.previous_offset) : nullptr,
-        .pending = span.state->tail_floats(layout.pending_offset),
-        .rows = workspace.compressor_rows,
-        .T = span.T,
-        .position0 = span.position0,
-        .m = layout.ratio,
-        .d = layout.d,
-        .coff = layout.coff};
-    ops::compressor_rows(device, joined);
     const SpanGroups& groups = span.groups[inputs.kind_of(layer_description)];
+    pool_groups(compressor_weights, layout, groups, span, Pooled::kRotated);
     if (groups.n == 0) continue;
-    ops::compress(device, {.k = joined.rows,
-                           .z = joined.rows + joined.n_rows() * width,
-                           .ape = compressor_weights.ape.data(),
-                           .gain = compressor_weights.norm.data(),
-                           .cos_sin = groups.cos_sin,
-                           .out = workspace.entries,
-                           .m = layout.ratio,
-                           .d = layout.d,
-                           .coff = layout.coff,
-                           .rope_dim = description.rope_head_dim,
-                           .n_groups = groups.n,
-                           .has_previous = joined.has_previous(),
-                           .eps = static_cast<float>(description.rms_norm_eps)});
     ops::round_rows(device, {.x = workspace.entries,
                              .T = groups.n,
                              .D = layout.d,
                              .x_stride = layout.d,
                              .rope_dim = rope_dim,
-                             .rounding = is_index ? state_options.index_rounding : state_options.kv_rounding});
+                             .rounding = is_index ? state_options.index_rounding : state_options.entry_rounding});
     ops::encode_rows(
         device, {.x = workspace.entries,
                  .x_stride = layout.d,

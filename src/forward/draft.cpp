@@ -58,7 +58,7 @@ Result<void> ForwardPass::Impl::draft(const StepRows& step, std::span<const Sequ
   const int64_t n = description.hc_mult;
   const size_t layer = description.layers.size();
   const Rows& rows = step.draft;
-  gather_draft_streams(step.all);
+  gather_draft_streams(step.all());
   const int64_t T = rows.T();
   if (T == 0) return {};
 
@@ -79,7 +79,7 @@ Result<void> ForwardPass::Impl::draft(const StepRows& step, std::span<const Sequ
   std::vector<WantedLogits> wanted;
   for (const RowSpan& span : rows.spans) {
     for (const int64_t position : steps[span.sequence].mtp_logits_at) {
-      wanted.push_back({span.sequence, position, streams + (span.row0 + position - span.position0) * n * C});
+      wanted.push_back({span.sequence, position, streams + (span.row0 + position - span.position0) * n * C, nullptr});
     }
   }
   return logits_of(step, mtp.head_hc, mtp.norm, wanted, [&](const WantedLogits& row, std::span<const float> logits) {

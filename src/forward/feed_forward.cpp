@@ -100,7 +100,7 @@ Result<void> ForwardPass::Impl::check_finite(const StepRows& step) const {
   const int64_t place = not_finite_place();
   if (place == ops::kAllFinite) return {};
   const bool is_draft = layer_of_place(place) == static_cast<int64_t>(description.layers.size());
-  return check_finite(is_draft ? step.draft : step.all);
+  return check_finite(is_draft ? step.draft : step.all());
 }
 
 int64_t ForwardPass::Impl::not_finite_place() const {

@@ -27,7 +27,7 @@ class Activations {
   const Workspace& workspace_;
   const float* x_;
   int64_t T_, K_, groups_;
-  ops::PackedRows packed_[5];  // by rounding
+  ops::PackedRows packed_[6];  // by rounding
 };
 
 // A row whose logits somebody wants, and its streams [n, C] behind the last layer.
@@ -35,6 +35,7 @@ struct WantedLogits {
   size_t sequence;
   int64_t position;
   const float* streams;
+  const float* mix;  // [n], how lagging hyper-connections read them; null: there are none
 };
 using EmitLogits = std::function<void(const WantedLogits& row, std::span<const float> logits)>;
 
@@ -68,14 +69,20 @@ struct ForwardPass::Impl {
   Result<void> block(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
                      const Rows& rows, float* streams, StepObserver& observer);
   // What later tokens need of these rows in this layer, and nothing else.
+  // Tables, remembered and computed rows of one layer of the trunk.
+  Result<void> trunk_layer(size_t layer, const StepRows& step, StepObserver& observer);
+  Result<void> observe_streams(size_t layer, const Rows& rows, const float* row_streams, StepObserver& observer) const;
   void remember(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
                 const Rows& rows, const float* streams);
 
   // residual.cpp: streams -> a sublayer's input [T, C], valid until the next call; workspace.sublayer_out -> streams;
   // streams -> one stream
-  const float* enter_sublayer(const MhcWeights& hc, const float* streams, int64_t T);
+  const float* enter_sublayer(const MhcWeights& hc, const float* streams, const Rows& rows);
   void leave_sublayer(float* streams, const Rows& rows);
-  void collapse_head(const MhcWeights& hc, const float* streams, int64_t T, float* out);
+  void collapse_head(const MhcWeights& hc, const float* streams, const float* mix, int64_t T, float* out);
+
+  // engram.cpp
+  void engram(size_t layer, const EngramWeights& engram_weights, const Rows& all, int64_t begin, float* streams);
 
   // attention.cpp, mla.cpp: in [T, C] -> workspace.sublayer_out
   Result<void> attention(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
@@ -84,26 +91,35 @@ struct ForwardPass::Impl {
                                 const LayerWeights& layer_weights, const Rows& rows, const float* in,
                                 StepObserver& observer);
   void store_latents(size_t layer, const LayerDescription& layer_description, const Rows& rows);
-  Result<void> attend_latents(size_t layer, const LayerDescription& layer_description, const RowSpan& span,
-                              StepObserver& observer);
+  Result<void> attend_latents(size_t layer, const LayerDescription& layer_description, const Rows& rows,
+                              const RowSpan& span, StepObserver& observer);
   void latent_keys(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
                    const Rows& rows, Activations& x);
   void window_keys(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
                    const Rows& rows, Activations& x);
   void store_keys(size_t layer, const RowSpan& span, std::byte* out);
   Result<void> attend(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
-                      const RowSpan& span, StepObserver& observer);
+                      const Rows& rows, const RowSpan& span, StepObserver& observer);
 
   // indexer.cpp: queries of new tokens; keys of positions (kDsa); the entries that a span's tokens choose
   void index_queries(const IndexerWeights& indexer, const LayerDescription& layer_description, const Rows& rows,
                      Activations& latent);
   void store_index_keys(size_t layer, const LayerDescription& layer_description, const IndexerWeights& indexer,
                         const Rows& rows, Activations& x);
-  Result<void> choose_entries(size_t layer, const RowSpan& span, const SpanGroups& groups, StepObserver& observer);
+  Result<void> choose_entries(size_t layer, const LayerDescription& layer_description, const Rows& rows,
+                              const RowSpan& span, StepObserver& observer);
 
   // compressor.cpp
   void compress(const CompressorWeights& compressor_weights, const LayerDescription& layer_description, size_t layer,
                 bool is_index, const Rows& rows, Activations& x);
+  // The span's pooled and normed groups into workspace.entries, rotated unless kLatent; there must be some.
+  enum class Pooled { kLatent, kRotated };
+  void pool_groups(const CompressorWeights& compressor_weights, const CompressorLayout& layout,
+                   const SpanGroups& groups, const RowSpan& span, Pooled pooled);
+
+  // shared_entries.cpp: entries and index keys of CSA2
+  void make_shared_entries(const LayerWeights& layer_weights, const LayerDescription& layer_description, size_t layer,
+                           const Rows& rows, Activations& x);
 
   // feed_forward.cpp: in [T, C] -> workspace.sublayer_out
   Result<void> feed_forward(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,

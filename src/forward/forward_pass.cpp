@@ -63,9 +63,8 @@ Error latent_draft_unsupported(const ModelDescription& description) {
                .hint = "run without drafts: the trunk does not need them"};
 }
 
-// Rows before it are only remembered in the last layer: what comes behind the keys of a prompt's tokens would make
-// logits that nobody asked for. Rows behind it are computed, wanted or not, so that they stay one piece.
-int64_t first_row_needed(const Rows& rows, std::span<const SequenceStep> steps) {
+// The first row whose logits somebody wants; rows behind it are computed, wanted or not, so that they stay one piece.
+int64_t first_row_wanted(const Rows& rows, std::span<const SequenceStep> steps) {
   int64_t first = rows.T();
   for (const RowSpan& span : rows.spans) {
     const std::span<const int64_t> wanted = steps[span.sequence].logits_at;
@@ -74,14 +73,46 @@ int64_t first_row_needed(const Rows& rows, std::span<const SequenceStep> steps) 
   return first;
 }
 
-StepRows step_rows(std::span<const SequenceStep> steps, bool has_draft, bool needs_all) {
-  StepRows step{.all = rows_of(steps), .remembered = {}, .computed = {}, .draft = {}};
-  const int64_t begin = has_draft || needs_all ? 0 : first_row_needed(step.all, steps);
-  if (begin > 0) {
-    step.remembered = step.all.between(0, begin);
-    step.computed = step.all.between(begin, step.all.T());
+// The first row that a layer must take when its output is wanted from row `computed` on: all rows where each leaves
+// something that every later token may ask for (entries, latents); where the layer has only a window, or takes the
+// entries of another, the rows that those computed, and the next tokens, see through it.
+int64_t first_row_taken(const LayerDescription& layer, const Rows& rows, int64_t window, int64_t computed) {
+  if (is_mla(layer.attention) || layer.makes_entries()) return 0;
+  int64_t first = computed;
+  for (const RowSpan& span : rows.spans) {
+    const int64_t from = std::clamp(computed, span.row0, span.row0 + span.T);
+    first = std::min(first, std::max(span.row0, from - (window - 1)));
   }
-  if (has_draft) step.draft = draft_rows(step.all);
+  return first;
+}
+
+// Rows [begin, end) of all as a part; nothing when there are none.
+std::optional<size_t> part_of(StepRows& step, int64_t begin, int64_t end) {
+  if (begin == end) return std::nullopt;
+  if (begin == 0 && end == step.all().T()) return 0;
+  for (size_t i = 1; i < step.parts.size(); ++i) {
+    if (step.parts[i].begin == begin && step.parts[i].T() == end - begin) return i;
+  }
+  step.parts.push_back(step.all().between(begin, end));
+  return step.parts.size() - 1;
+}
+
+// What comes behind the keys of a prompt's tokens would make logits that nobody asked for: from the last layer down, a
+// layer computes the rows that the one above it takes, and remembers what those see. Every row is computed as it would
+// be among all, so that no bit depends on it. V4 saves its last layer; of V4.1, whose last layers share the entries of
+// one, all those, down to window - 1 rows a layer.
+StepRows step_rows(std::span<const SequenceStep> steps, const ModelDescription& d, bool needs_all) {
+  StepRows step;
+  step.parts.push_back(rows_of(steps));
+  step.layers.resize(d.layers.size());
+  int64_t computed = needs_all ? 0 : first_row_wanted(step.all(), steps);
+  for (size_t l = d.layers.size(); l-- > 0;) {
+    const int64_t begin = first_row_taken(d.layers[l], step.all(), d.window, computed);
+    step.layers[l] = {.begin = begin,
+                      .remembered = part_of(step, begin, computed),
+                      .computed = part_of(step, computed, step.all().T())};
+    computed = begin;
+  }
   return step;
 }
 
@@ -103,6 +134,7 @@ const ops::PackedRows& Activations::rounded(ops::ActivationRounding rounding) {
       packed.data = workspace_.packed_bf16;
       break;
     case ops::ActivationRounding::kE4m3:
+    case ops::ActivationRounding::kE4m3By32:
     case ops::ActivationRounding::kE4m3FloatScale:
       packed.data = workspace_.packed_e4m3;
       break;
@@ -133,6 +165,7 @@ uint64_t ForwardPass::workspace_bytes(const ModelDescription& description, const
 Result<ForwardPass> ForwardPass::create(Device& device, const ModelDescription& description,
                                         const ModelWeights& weights, const ForwardOptions& options) {
   HADAL_CHECK(!options.mtp || !weights.mtp.empty(), "a draft layer without weights");
+  HADAL_CHECK(description.engram_rows_per_token() == 0 || !weights.engram_classes.empty(), "Engram without classes");
   if (options.mtp && is_mla(description.mtp_layers.front().attention)) return latent_draft_unsupported(description);
   Workspace workspace;
   const uint64_t bytes = lay_out_workspace(description, options, device.shape(), nullptr, workspace);
@@ -141,8 +174,9 @@ Result<ForwardPass> ForwardPass::create(Device& device, const ModelDescription& 
   lay_out_workspace(description, options, device.shape(), memory.data(), workspace);
   workspace.not_finite = reinterpret_cast<int64_t*>(results.on_device());
   workspace.logits = reinterpret_cast<float*>(results.on_device() + kLogitsOffset);
-  return ForwardPass(std::make_unique<Impl>(Impl{device, description, weights, options, std::move(memory), workspace,
-                                                 StepInputs(device, description), std::move(results)}));
+  return ForwardPass(
+      std::make_unique<Impl>(Impl{device, description, weights, options, std::move(memory), workspace,
+                                  StepInputs(device, description, weights.engram_classes), std::move(results)}));
 }
 
 Result<void> ForwardPass::run(std::span<const SequenceStep> steps, StepObserver& observer) {
@@ -156,8 +190,8 @@ ops::ActivationRounding ForwardPass::Impl::rounding_for(const Weight& weight) co
       return ops::ActivationRounding::kNone;
     case NumericMode::kPublished:
       if (!is_quantized) return ops::ActivationRounding::kNone;
-      return description.activation_scale == ActivationScale::kFloat ? ops::ActivationRounding::kE4m3FloatScale
-                                                                     : ops::ActivationRounding::kE4m3;
+      if (description.activation_scale == ActivationScale::kFloat) return ops::ActivationRounding::kE4m3FloatScale;
+      return description.activation_block == 32 ? ops::ActivationRounding::kE4m3By32 : ops::ActivationRounding::kE4m3;
     case NumericMode::kFast:
       if (weight.dtype == DType::kF4E2M1 && ops::has_int8_rows(device.shape())) return ops::ActivationRounding::kInt8;
       return weight.dtype == DType::kF32 ? ops::ActivationRounding::kNone : ops::ActivationRounding::kBf16;
@@ -183,14 +217,14 @@ void ForwardPass::Impl::norm_rows(const float* x, Vector gain, float* y, int64_t
 Result<void> ForwardPass::Impl::block(size_t layer, const LayerDescription& layer_description,
                                       const LayerWeights& layer_weights, const Rows& rows, float* streams,
                                       StepObserver& observer) {
-  const float* in = enter_sublayer(layer_weights.attn_hc, streams, rows.T());
+  const float* in = enter_sublayer(layer_weights.attn_hc, streams, rows);
   if (is_mla(layer_description.attention)) {
     HADAL_TRY(latent_attention(layer, layer_description, layer_weights, rows, in, observer));
   } else {
     HADAL_TRY(attention(layer, layer_description, layer_weights, rows, in, observer));
   }
   leave_sublayer(streams, rows);
-  in = enter_sublayer(layer_weights.ffn_hc, streams, rows.T());
+  in = enter_sublayer(layer_weights.ffn_hc, streams, rows);
   HADAL_TRY(feed_forward(layer, layer_description, layer_weights, rows, in, observer));
   leave_sublayer(streams, rows);
   return {};
@@ -199,7 +233,7 @@ Result<void> ForwardPass::Impl::block(size_t layer, const LayerDescription& laye
 void ForwardPass::Impl::remember(size_t layer, const LayerDescription& layer_description,
                                  const LayerWeights& layer_weights, const Rows& rows, const float* streams) {
   const int64_t C = description.hidden;
-  const float* in = enter_sublayer(layer_weights.attn_hc, streams, rows.T());
+  const float* in = enter_sublayer(layer_weights.attn_hc, streams, rows);
   norm_rows(in, layer_weights.attn_norm, workspace.normed, rows.T(), C);
   Activations x(device, workspace, workspace.normed, rows.T(), C);
   if (is_mla(layer_description.attention)) {
@@ -210,38 +244,61 @@ void ForwardPass::Impl::remember(size_t layer, const LayerDescription& layer_des
   }
 }
 
+Result<void> ForwardPass::Impl::observe_streams(size_t layer, const Rows& rows, const float* row_streams,
+                                                StepObserver& observer) const {
+  const int64_t stream_floats = description.hc_mult * description.hidden;
+  HADAL_ASSIGN(const auto view, HostView<float>::of(device, row_streams, rows.T() * stream_floats));
+  for (const RowSpan& span : rows.spans) {
+    observer.streams(span.sequence, layer, span.position0, span.T, view.data() + span.row0 * stream_floats);
+  }
+  return {};
+}
+
+Result<void> ForwardPass::Impl::trunk_layer(size_t layer, const StepRows& step, StepObserver& observer) {
+  const LayerDescription& layer_description = description.layers[layer];
+  const LayerWeights& layer_weights = weights.layers[layer];
+  const LayerRows& layer_rows = step.layers[layer];
+  const int64_t stream_floats = description.hc_mult * description.hidden;
+  if (layer_rows.begin == step.all().T()) return {};
+  if (layer_description.engram_rows > 0) {
+    engram(layer, layer_weights.engram, step.all(), layer_rows.begin, workspace.streams);
+  }
+  if (layer_rows.remembered) {
+    const Rows& rows = step.parts[*layer_rows.remembered];
+    remember(layer, layer_description, layer_weights, rows, workspace.streams + rows.begin * stream_floats);
+  }
+  if (!layer_rows.computed) return {};
+  const Rows& rows = step.parts[*layer_rows.computed];
+  float* row_streams = workspace.streams + rows.begin * stream_floats;
+  HADAL_TRY(block(layer, layer_description, layer_weights, rows, row_streams, observer));
+  return observer.wants_layers() ? observe_streams(layer, rows, row_streams, observer) : Result<void>();
+}
+
 Result<void> ForwardPass::Impl::run(std::span<const SequenceStep> steps, StepObserver& observer) {
   HADAL_TRY(check_steps(steps, options, description.vocab_size));
-  StepRows step = step_rows(steps, options.mtp, observer.wants_all_rows());
-  if (step.all.T() == 0) return {};
+  if (steps.empty()) return {};
+  StepRows step = step_rows(steps, description, options.mtp || observer.wants_all_rows());
+  if (options.mtp) step.draft = draft_rows(step.all());
   for (const SequenceStep& sequence : steps) HADAL_TRY(sequence.state->begin_append(sequence.ids));
   HADAL_TRY(inputs.lay_out(step));
   device.fill(workspace.not_finite, ops::kAllFiniteByte, sizeof *workspace.not_finite);
 
+  const Rows& all = step.all();
   float* streams = workspace.streams;
   const int64_t n = description.hc_mult;
-  ops::embed(device, {.table = weights.embed, .ids = step.all.ids_there, .x = streams, .T = step.all.T(), .n = n});
-  const int64_t stream_floats = n * description.hidden;
-  for (size_t l = 0; l < description.layers.size(); ++l) {
-    const LayerDescription& layer = description.layers[l];
-    const bool is_last = l + 1 == description.layers.size();
-    const bool is_cut = is_last && step.remembered.T() > 0;
-    if (is_cut) remember(l, layer, weights.layers[l], step.remembered, streams);
-    const Rows& rows = is_cut ? step.computed : step.all;
-    if (rows.T() == 0) break;
-    float* row_streams = streams + rows.begin * stream_floats;
-    HADAL_TRY(block(l, layer, weights.layers[l], rows, row_streams, observer));
-    if (!observer.wants_layers()) continue;
-    HADAL_ASSIGN(const auto view, HostView<float>::of(device, row_streams, rows.T() * stream_floats));
-    for (const RowSpan& span : rows.spans) {
-      observer.streams(span.sequence, l, span.position0, span.T, view.data() + span.row0 * stream_floats);
-    }
+  ops::embed(device, {.table = weights.embed, .ids = all.ids_there, .x = streams, .T = all.T(), .n = n});
+  const bool is_lagging = description.residual == ResidualKind::kLaggedHyperConnections;
+  if (is_lagging) {
+    device.copy(workspace.hc_mix, all.first_stream, all.T() * n * static_cast<int64_t>(sizeof(float)));
   }
+  for (size_t l = 0; l < description.layers.size(); ++l) HADAL_TRY(trunk_layer(l, step, observer));
 
   std::vector<WantedLogits> wanted;
-  for (const RowSpan& span : step.all.spans) {
+  for (const RowSpan& span : all.spans) {
     for (const int64_t position : steps[span.sequence].logits_at) {
-      wanted.push_back({span.sequence, position, streams + (span.row0 + position - span.position0) * stream_floats});
+      const int64_t row = span.row0 + position - span.position0;
+      wanted.push_back({span.sequence, position, streams + row * n * description.hidden,
+                        is_lagging ? workspace.hc_mix + row * n : nullptr});
     }
   }
   const auto emit = [&](const WantedLogits& row, std::span<const float> logits) {

@@ -45,7 +45,8 @@ class StepObserver {
   // experts, weights [T, n_experts_per_token], ascending expert ids.
   virtual void experts(size_t /*sequence*/, size_t /*layer*/, int64_t /*first_position*/, int64_t /*T*/,
                        const int32_t* /*experts*/, const float* /*weights*/) {}
-  // The entries chosen for one position, ascending, and the scores of all visible ones.
+  // The entries chosen for one position, ascending, and the scores of all visible ones: minus infinity for those that
+  // are no candidates.
   virtual void index(size_t /*sequence*/, size_t /*layer*/, int64_t /*position*/, std::span<const int32_t> /*chosen*/,
                      std::span<const float> /*scores*/) {}
 };

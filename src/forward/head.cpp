@@ -14,9 +14,13 @@ void ForwardPass::Impl::head(const MhcWeights& hc, Vector norm, std::span<const 
   for (int64_t i = 0; i < n; ++i) {
     device.copy(workspace.head_in + i * stream_floats, wanted[static_cast<size_t>(i)].streams,
                 stream_floats * static_cast<int64_t>(sizeof(float)));
+    const float* mix = wanted[static_cast<size_t>(i)].mix;
+    if (mix == nullptr) continue;
+    device.copy(workspace.head_mix + i * description.hc_mult, mix,
+                description.hc_mult * static_cast<int64_t>(sizeof(float)));
   }
   float* collapsed = workspace.head_in + kLogitsRows * stream_floats;
-  collapse_head(hc, workspace.head_in, n, collapsed);
+  collapse_head(hc, workspace.head_in, workspace.head_mix, n, collapsed);
   norm_rows(collapsed, norm, workspace.head_normed, n, C);
   Activations x(device, workspace, workspace.head_normed, n, C);
   apply(weights.head, x, workspace.logits, description.vocab_size);

@@ -60,7 +60,7 @@ Result<void> ForwardPass::Impl::latent_attention(size_t layer, const LayerDescri
 
   if (is_sparse) index_queries(layer_weights.indexer, layer_description, rows, latent);
 
-  for (const RowSpan& span : rows.spans) HADAL_TRY(attend_latents(layer, layer_description, span, observer));
+  for (const RowSpan& span : rows.spans) HADAL_TRY(attend_latents(layer, layer_description, rows, span, observer));
 
   // Sums of latents to values. The release folds wkv_b into the attention, dequantised: nothing is rounded before it.
   Activations sums(device, workspace, workspace.attention_out, T, d.kv_lora_rank, d.n_heads);
@@ -131,11 +131,12 @@ void ForwardPass::Impl::store_latents(size_t layer, const LayerDescription& laye
 
 // The attention of one sequence's rows over all positions up to their own, or those that the indexer chooses of them.
 Result<void> ForwardPass::Impl::attend_latents(size_t layer, const LayerDescription& layer_description,
-                                               const RowSpan& span, StepObserver& observer) {
+                                               const Rows& rows, const RowSpan& span, StepObserver& observer) {
   const ModelDescription& d = description;
   const SpanGroups& groups = span.groups[inputs.kind_of(layer_description)];
   const bool is_sparse = has_indexer(layer_description.attention);
-  if (is_sparse) HADAL_TRY(choose_entries(layer, span, groups, observer));
+  if (is_sparse) HADAL_TRY(choose_entries(layer, layer_description, rows, span, observer));
+  const int64_t row = rows.begin + span.row0;
   const double mscale = layer_description.rope.mscale();
   const double scale = mscale * mscale / std::sqrt(static_cast<double>(d.qk_head_dim()));
   ops::sparse_attention(device, {.q = workspace.q_absorbed + span.row0 * d.n_heads * d.kv_row_dim(),
@@ -149,9 +150,9 @@ Result<void> ForwardPass::Impl::attend_latents(size_t layer, const LayerDescript
                                  .scale = static_cast<float>(scale),
                                  .format = span.state->layout().options.kv_format,
                                  .entries = span.state->entries(layer, span.pages),
-                                 .chosen = is_sparse ? workspace.chosen : nullptr,
+                                 .chosen = is_sparse ? workspace.chosen + row * d.index_topk : nullptr,
                                  .chosen_stride = d.index_topk,
-                                 .n_chosen = is_sparse ? workspace.n_chosen : groups.visible,
+                                 .n_chosen = is_sparse ? workspace.n_chosen + row : groups.visible,
                                  .scratch = workspace.attention_scratch,
                                  .rows_max = workspace.attention_rows_max});
   return {};

@@ -1,14 +1,18 @@
 // The residual in and out of a sublayer: mHC mixes streams (docs/ARCHITECTURE.md, "The forward pass"), a plain residual
-// is the case of one stream that every sublayer reads as it is and adds to with weight 1.
+// is the case of one stream that every sublayer reads as it is and adds to with weight 1. Where the mixes lag, each
+// token's waits in workspace.hc_mix from sublayer to sublayer.
 #include "forward/forward_impl.h"
 #include "ops/hc_post/hc_post.h"
 #include "ops/hc_pre/hc_pre.h"
 
 namespace hadal {
 
-const float* ForwardPass::Impl::enter_sublayer(const MhcWeights& hc, const float* streams, int64_t T) {
+const float* ForwardPass::Impl::enter_sublayer(const MhcWeights& hc, const float* streams, const Rows& rows) {
+  const int64_t T = rows.T();
+  const bool is_lagging = description.residual == ResidualKind::kLaggedHyperConnections;
   if (description.residual == ResidualKind::kPlain) return streams;
   const int64_t n = description.hc_mult;
+  float* mix = is_lagging ? workspace.hc_mix + rows.begin * n : nullptr;
   // float on purpose in every mode: the release computes the mixes in true float.
   Activations x(device, workspace, streams, T, n * description.hidden);
   ops::linear(device, {.x = x.rounded(ops::ActivationRounding::kNone),
@@ -20,6 +24,8 @@ const float* ForwardPass::Impl::enter_sublayer(const MhcWeights& hc, const float
                        .scale = hc.scale.data(),
                        .base = hc.base.data(),
                        .u = workspace.sublayer_in,
+                       .pre_in = is_lagging ? mix : nullptr,
+                       .pre_out = is_lagging ? mix : nullptr,
                        .post = workspace.hc_post,
                        .comb = workspace.hc_comb,
                        .T = T,
@@ -42,8 +48,20 @@ void ForwardPass::Impl::leave_sublayer(float* streams, const Rows& rows) {
                         .C = description.hidden});
 }
 
-void ForwardPass::Impl::collapse_head(const MhcWeights& hc, const float* streams, int64_t T, float* out) {
+void ForwardPass::Impl::collapse_head(const MhcWeights& hc, const float* streams, const float* mix, int64_t T,
+                                      float* out) {
   const int64_t n = description.hc_mult;
+  if (description.residual == ResidualKind::kLaggedHyperConnections) {
+    ops::hc_pre(device, {.x = streams,
+                         .u = out,
+                         .pre_in = mix,
+                         .T = T,
+                         .n = n,
+                         .C = description.hidden,
+                         .sinkhorn_iters = 1,
+                         .norm_eps = static_cast<float>(description.rms_norm_eps)});
+    return;
+  }
   if (description.residual == ResidualKind::kPlain) {
     device.copy(out, streams, T * description.hidden * static_cast<int64_t>(sizeof(float)));
     return;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "state/sequence_state.h"
@@ -40,10 +41,12 @@ struct Rows {
   int64_t begin = 0;                    // where they begin among the rows that they are a part of
 
   // For kernels, from StepInputs.
-  const int32_t* ids_there = nullptr;      // [T]
-  std::vector<const float*> cos_sin = {};  // by rope: [T, rope_dim]
-  const float* ones = nullptr;             // [T]
-  const int32_t* zeros = nullptr;          // [T]
+  const int32_t* ids_there = nullptr;            // [T]
+  std::vector<const float*> cos_sin = {};        // by rope: [T, rope_dim]
+  const float* ones = nullptr;                   // [T]
+  const int32_t* zeros = nullptr;                // [T]
+  const float* first_stream = nullptr;           // [T, hc_mult]: 1, 0, 0, ...
+  std::vector<const int32_t*> engram_rows = {};  // by table: [T, engram_rows_per_token]
 
   int64_t T() const { return static_cast<int64_t>(ids.size()); }
 
@@ -66,12 +69,20 @@ struct Rows {
   }
 };
 
-// What a step computes. The last layer may remember some of the rows that the other layers take, and compute the rest.
+// The rows of one layer: it leaves out the first ones, which nobody will ask for, remembers some (their keys and
+// entries) and computes the rest, to the last row of the step. Places in StepRows::parts.
+struct LayerRows {
+  int64_t begin = 0;  // first row that it takes
+  std::optional<size_t> remembered;
+  std::optional<size_t> computed;
+};
+
 struct StepRows {
-  Rows all;
-  Rows remembered;  // none: the last layer takes all
-  Rows computed;
-  Rows draft;  // of the draft layer
+  std::vector<Rows> parts;        // the first one is all rows
+  std::vector<LayerRows> layers;  // of the trunk
+  Rows draft;                     // of the draft layer
+
+  const Rows& all() const { return parts.front(); }
 };
 
 }  // namespace hadal

@@ -36,8 +36,14 @@ class StepInputs::Layout {
   int64_t next_ = 0;
 };
 
-StepInputs::StepInputs(Device& device, const ModelDescription& d)
-    : device_(device), rope_dim_(d.rope_head_dim), window_(d.window) {
+StepInputs::StepInputs(Device& device, const ModelDescription& d, std::span<const int32_t> engram_classes)
+    : device_(device),
+      rope_dim_(d.rope_head_dim),
+      window_(d.window),
+      n_streams_(d.hc_mult),
+      engram_tables_(engram_tables(d)),
+      engram_classes_(engram_classes) {
+  if (!engram_tables_.empty()) engram_pad_class_ = engram_classes[static_cast<size_t>(d.engram_pad_id)];
   for (const auto* layers : {&d.layers, &d.mtp_layers}) {
     for (const LayerDescription& layer : *layers) {
       if (rope_of(layer) == ropes_.size()) {
@@ -67,9 +73,24 @@ size_t StepInputs::kind_of(const LayerDescription& layer) const {
   return static_cast<size_t>(std::find_if(kinds_.begin(), kinds_.end(), same) - kinds_.begin());
 }
 
+size_t StepInputs::engram_of(size_t layer) const {
+  const auto same = [&](const EngramTable& table) { return table.layer == layer; };
+  return static_cast<size_t>(std::find_if(engram_tables_.begin(), engram_tables_.end(), same) - engram_tables_.begin());
+}
+
 Result<void> StepInputs::lay_out(StepRows& step) {
   const auto lay_out_all = [&](Layout& layout) {
-    for (Rows* rows : {&step.all, &step.remembered, &step.computed, &step.draft}) lay_out(*rows, layout);
+    for (Rows& rows : step.parts) lay_out(rows, layout);
+    lay_out(step.draft, layout);
+    Rows& all = step.parts.front();
+    all.first_stream = layout.put<float>(all.T() * n_streams_, [&](float* to) {
+      for (int64_t i = 0; i < all.T() * n_streams_; ++i) to[i] = i % n_streams_ == 0 ? 1.0f : 0.0f;
+    });
+    all.engram_rows.clear();
+    for (const EngramTable& table : engram_tables_) {
+      const auto n = static_cast<int64_t>(table.primes.size());
+      all.engram_rows.push_back(layout.put<int32_t>(all.T() * n, [&](int32_t* to) { engram_rows_of(all, table, to); }));
+    }
   };
   Layout counted(nullptr);
   lay_out_all(counted);
@@ -81,6 +102,22 @@ Result<void> StepInputs::lay_out(StepRows& step) {
   lay_out_all(layout);
   memory_.upload(layout.bytes());
   return {};
+}
+
+// Looking back stops at the first token of a sequence; the states hold the tokens before the step's.
+void StepInputs::engram_rows_of(const Rows& rows, const EngramTable& table, int32_t* to) const {
+  std::vector<int32_t> classes(table.multipliers.size());
+  for (const RowSpan& span : rows.spans) {
+    for (int64_t t = 0; t < span.T; ++t) {
+      const int64_t position = span.position0 + t;
+      for (size_t s = 0; s < classes.size(); ++s) {
+        const int64_t at = position - static_cast<int64_t>(s);
+        classes[s] = at < 0 ? engram_pad_class_ : engram_classes_[static_cast<size_t>(span.state->token(at))];
+      }
+      engram_rows(table, classes, to);
+      to += table.primes.size();
+    }
+  }
 }
 
 void StepInputs::lay_out(Rows& rows, Layout& layout) const {

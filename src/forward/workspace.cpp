@@ -50,7 +50,9 @@ std::vector<PackedWidth> packed_widths(const ModelDescription& d) {
   } else {
     widths.push_back({d.o_groups, d.n_heads * d.head_dim / d.o_groups});
     widths.push_back({1, d.o_groups * d.o_lora_rank});
+    widths.push_back({1, d.head_dim});  // latents of entries
   }
+  if (d.engram_rows_per_token() > 0) widths.push_back({1, d.engram_rows_per_token() * d.engram_head_dim});
   return widths;
 }
 
@@ -78,7 +80,7 @@ uint64_t lay_out_workspace(const ModelDescription& d, const ForwardOptions& opti
     ratio_min = ratio_min == 0 ? ratio : std::min(ratio_min, ratio);
     const int64_t visible = options.context_tokens / ratio;
     entries_seen = std::max(entries_seen, has_indexer(layer.attention) ? std::min(visible, d.index_topk) : visible);
-    if (!has_compressor(layer.attention)) continue;
+    if (!layer.makes_entries()) continue;
     ratio_max = std::max(ratio_max, ratio);
     compressor_width = std::max(compressor_width, layer.compress_coff() * std::max(d.head_dim, d.index_head_dim));
   }
@@ -89,6 +91,11 @@ uint64_t lay_out_workspace(const ModelDescription& d, const ForwardOptions& opti
   Bump bump(base);
   bump.take(w.streams, T * n * C);
   bump.take(w.draft_streams, options.mtp ? T * n * C : 0);
+  bump.take(w.hc_mix, d.residual == ResidualKind::kLaggedHyperConnections ? T * n : 0);
+  bump.take(w.chosen, T * d.index_topk);
+  bump.take(w.n_chosen, d.index_topk > 0 ? T : 0);
+  bump.take(w.candidates, T * d.candidate_topk_blocks);
+  bump.take(w.n_candidates, d.candidate_topk_blocks > 0 ? T : 0);
   bump.take(w.hc_projected, T * (2 + n) * n);
   bump.take(w.hc_post, T * n);
   bump.take(w.hc_comb, T * n * n);
@@ -114,8 +121,6 @@ uint64_t lay_out_workspace(const ModelDescription& d, const ForwardOptions& opti
   bump.take(w.index_w, T * d.index_n_heads);
   bump.take(w.index_k, d.has_mla() ? T * d.index_head_dim : 0);
   bump.take(w.index_scores, T * w.index_scores_stride);
-  bump.take(w.chosen, T * d.index_topk);
-  bump.take(w.n_chosen, T);
   const bool has_index = d.index_topk > 0 && ratio_min > 0;
   bump.take(w.index_scratch,
             has_index ? ops::index_select_scratch_bytes(device, T, options.context_tokens / ratio_min) : 0);
@@ -124,8 +129,13 @@ uint64_t lay_out_workspace(const ModelDescription& d, const ForwardOptions& opti
   bump.take(w.compressor_z, T * compressor_width);
   bump.take(w.compressor_rows, 2 * (2 * ratio_max + T) * compressor_width);
   bump.take(w.entries, groups_max * std::max(d.head_dim, d.index_head_dim));
+  bump.take(w.entry_keys, groups_max * d.index_head_dim);
   bump.take(w.attention_scratch,
             ops::sparse_attention_scratch_bytes(device, T, d.n_heads, d.kv_row_dim(), w.attention_rows_max));
+
+  bump.rewind(sublayer);
+  bump.take(w.engram_rows, T * d.engram_rows_per_token() * d.engram_head_dim);
+  bump.take(w.engram_key_value, d.engram_rows_per_token() > 0 ? T * (n + 1) * C : 0);
 
   bump.rewind(sublayer);
   bump.take(w.router_logits, T * d.n_routed_experts);
@@ -139,6 +149,7 @@ uint64_t lay_out_workspace(const ModelDescription& d, const ForwardOptions& opti
 
   bump.rewind(sublayer);
   bump.take(w.head_in, kLogitsRows * (n + 1) * C);
+  bump.take(w.head_mix, kLogitsRows * n);
   bump.take(w.head_normed, kLogitsRows * C);
   return bump.largest();
 }

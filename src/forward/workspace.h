@@ -13,6 +13,11 @@ struct Workspace {
   // Whole step.
   float* streams = nullptr;        // [T, n, C]
   float* draft_streams = nullptr;  // [T, n, C]; only with the draft layer
+  float* hc_mix = nullptr;         // [T, n]: how the next sublayer reads the streams; lagging hyper-connections
+  int32_t* chosen = nullptr;       // [T, index_topk]: entries, for all layers that take a choice
+  int64_t* n_chosen = nullptr;     // [T]
+  int32_t* candidates = nullptr;   // [T, candidate_topk_blocks]: blocks of entries
+  int64_t* n_candidates = nullptr;
 
   // Both sublayers.
   float* hc_projected = nullptr;     // [T, (2 + n) n]
@@ -38,15 +43,18 @@ struct Workspace {
   float* index_w = nullptr;        // [T, index_n_heads]
   float* index_k = nullptr;        // [T, index_head_dim]; DSA
   float* index_scores = nullptr;   // [T, context / ratio]; only for observers
-  int32_t* chosen = nullptr;       // [T, index_topk]
-  int64_t* n_chosen = nullptr;     // [T]
   std::byte* index_scratch = nullptr;
   std::byte* window_rows = nullptr;  // [window - 1 + T, kv row]
   float* compressor_k = nullptr;     // [T, width] of the widest compressor
   float* compressor_z = nullptr;
   float* compressor_rows = nullptr;  // [2, 2 ratio + T, width]: K, then Z
   float* entries = nullptr;          // [groups of T, D]
+  float* entry_keys = nullptr;       // [groups of T, index_head_dim]; CSA2
   std::byte* attention_scratch = nullptr;
+
+  // Engram.
+  float* engram_rows = nullptr;       // [T, engram_rows_per_token, engram_head_dim]
+  float* engram_key_value = nullptr;  // [T, n + 1, C]
 
   // Feed-forward.
   float* router_logits = nullptr;   // [T, E]
@@ -55,7 +63,8 @@ struct Workspace {
   std::byte* moe_scratch = nullptr;
 
   // Head, a tile of rows at a time.
-  float* head_in = nullptr;  // [kLogitsRows, n, C], then [kLogitsRows, C]
+  float* head_in = nullptr;   // [kLogitsRows, n, C], then [kLogitsRows, C]
+  float* head_mix = nullptr;  // [kLogitsRows, n]
   float* head_normed = nullptr;
 
   // In the results of a step (forward_impl.h), not in the block.

@@ -81,5 +81,6 @@ Result<int64_t> read_layer_count(const ConfigReader& reader, std::optional<int64
 
 Result<ModelDescription> parse_deepseek_v3(const ConfigReader& reader);  // V3, R1, V3.1 and V3.2
 Result<ModelDescription> parse_deepseek_v4(const ConfigReader& reader);
+Result<ModelDescription> parse_deepseek_v41(const ConfigReader& reader);
 
 }  // namespace hadal

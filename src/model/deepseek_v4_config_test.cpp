@@ -312,8 +312,8 @@ TEST(DeepseekV4Config, each_bad_value_is_refused_with_key_want_and_found) {
 }
 
 constexpr BadChange kBadArgs[] = {
-    {"kv_lora_rank", "512", kInvalid, "qk_nope_head_dim", "an integer", "nothing"},  // that of V3
-    {"engram_layer_ids", "[1]", kUnsupported, "engram_layer_ids", "deepseek_v4", "deepseek_v41"},
+    {"kv_lora_rank", "512", kInvalid, "qk_nope_head_dim", "an integer", "nothing"},                      // that of V3
+    {"engram_layer_ids", "[1]", kInvalid, "kv_source_layers", "a source at or before layer 1", "none"},  // of V4.1
     {"n_activated_experts", "9", kInvalid, "num_experts_per_tok", "at most n_routed_experts = 8", "9"},
     {"window_size", "-1", kInvalid, "window_size", "1 to", "-1"},
     {"n_mtp_layers", "3", kUnsupported, "n_mtp_layers", "0 or 1", "3"},

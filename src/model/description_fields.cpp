@@ -39,6 +39,14 @@ constexpr std::array kIntFields = std::to_array<IntField>({
     {"topk_group",               "n_limited_groups",    &D::n_limited_groups,    P::kMoe,              1,   1 << 12},
     {"hc_mult",                  "hc_mult",             &D::hc_mult,             P::kAlways,           1,   16},
     {"hc_sinkhorn_iters",        "hc_sinkhorn_iters",   &D::hc_sinkhorn_iters,   P::kHyperConnections, 1,   1000},
+    {"candidate_topk_blocks",    "candidate_topk_blocks", &D::candidate_topk_blocks, P::kCandidates,   1,   1 << 16},
+    {"candidate_block_size",     "candidate_block_size", &D::candidate_block_size, P::kCandidates,     1,   kCandidateBlockMax},
+    {"engram_vocab_size",        "engram_vocab_size",   &D::engram_vocab_size,   P::kEngram,           2,   1 << 26},
+    {"engram_max_ngram_size",    "engram_max_ngram_size", &D::engram_max_ngram,  P::kEngram,           2,   8},
+    {"engram_n_heads",           "engram_n_heads",      &D::engram_n_heads,      P::kEngram,           1,   64},
+    {"engram_head_dim",          "engram_head_dim",     &D::engram_head_dim,     P::kEngram,           32,  1 << 12},
+    {"engram_compressed_vocab_size", "engram_compressed_vocab_size", &D::engram_n_classes, P::kEngram, 1,   1 << 24},
+    {"engram_pad_id",            "engram_pad_id",       &D::engram_pad_id,       P::kEngram,           0,   1 << 24},
     // clang-format on
 });
 
@@ -81,7 +89,11 @@ bool has_part(const ModelDescription& d, ModelPart part) {
     case ModelPart::kDenseFfn:
       return any_layer(d, [](const LayerDescription& layer) { return layer.ffn == FfnKind::kDense; });
     case ModelPart::kHyperConnections:
-      return d.residual == ResidualKind::kHyperConnections;
+      return has_hyper_connections(d.residual);
+    case ModelPart::kCandidates:
+      return any_layer(d, [](const LayerDescription& layer) { return layer.candidates != CandidateRole::kNone; });
+    case ModelPart::kEngram:
+      return any_layer(d, [](const LayerDescription& layer) { return layer.engram_rows > 0; });
   }
   return false;
 }
@@ -119,6 +131,8 @@ std::string_view attention_kind_name(AttentionKind kind) {
       return "mla";
     case AttentionKind::kDsa:
       return "dsa";
+    case AttentionKind::kCsa2:
+      return "csa2";
   }
   return "unknown";
 }

@@ -14,7 +14,7 @@
 namespace hadal {
 
 // A part that not every model has. Sizes of a part that is not there are 0.
-enum class ModelPart { kAlways, kSharedHead, kMla, kIndexer, kMoe, kDenseFfn, kHyperConnections };
+enum class ModelPart { kAlways, kSharedHead, kMla, kIndexer, kMoe, kDenseFfn, kHyperConnections, kCandidates, kEngram };
 bool has_part(const ModelDescription& description, ModelPart part);
 
 template <class Number>
@@ -48,8 +48,13 @@ inline constexpr int64_t kCompressRatioMax = 4096;
 // loader allocate (about 1 KB an expert).
 inline constexpr int64_t kExpertsTotalMax = int64_t{1} << 18;
 
+// The released model: 8. Index keys are scored 240 at a time, a whole number of blocks of 1, 2, 4, 8 and 16.
+inline constexpr int64_t kCandidateBlockMax = 16;
+// Layers with a table: 2 in the released model. Bounds the search for primes.
+inline constexpr size_t kEngramLayersMax = 16;
+
 std::string_view score_func_name(ScoreFunc func);          // "sqrtsoftplus"
-std::string_view attention_kind_name(AttentionKind kind);  // "window", "csa", "hca", "mla", "dsa"
+std::string_view attention_kind_name(AttentionKind kind);  // "window", "csa", "hca", "mla", "dsa", "csa2"
 
 // Sets the sizes of parts that the model does not have to 0: the last step of a translation before validate().
 void clear_absent_parts(ModelDescription& description);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 
 namespace hadal {
 namespace {
@@ -66,6 +67,34 @@ constexpr std::string_view kLatentCommon = R"({
   "topk_group": 4, "topk_method": "noaux_tc", "torch_dtype": "bfloat16", "v_head_dim": 128, "vocab_size": 129280
 })";
 
+// V4.1 Flash, text only. Source: its config.json; sizes that follow from the number of layers are filled in.
+constexpr std::string_view kV41Name = "v4.1-flash";
+constexpr int64_t kV41Layers = 40;
+constexpr std::string_view kV41Common = R"({
+  "architectures": ["DeepseekV41ForCausalLM"], "model_type": "deepseek_v41", "torch_dtype": "bfloat16",
+  "quantization_config": {"activation_scheme": "dynamic", "fmt": "e4m3", "quant_method": "fp8", "scale_fmt": "ue8m0",
+                          "weight_block_size": [32, 32], "expert_dtype": "fp4"}
+})";
+constexpr std::string_view kV41Text = R"({
+  "model_type": "deepseek_v41_text", "bos_token_id": 0, "eos_token_id": 1, "vocab_size": 129280, "hidden_size": 5120,
+  "num_attention_heads": 64, "num_key_value_heads": 1, "head_dim": 512, "qk_rope_head_dim": 64, "q_lora_rank": 1280,
+  "o_lora_rank": 1024, "o_groups": 8, "sliding_window": 128, "candidate_topk_blocks": 2048, "candidate_block_size": 8,
+  "index_n_heads": 32, "index_head_dim": 128, "index_topk": 512, "rope_theta": 10000, "compress_rope_theta": 160000,
+  "rope_scaling": {"type": "yarn", "factor": 16, "original_max_position_embeddings": 65536, "beta_fast": 32,
+                   "beta_slow": 1},
+  "max_position_embeddings": 1048576, "moe_intermediate_size": 2304, "n_routed_experts": 384, "n_shared_experts": 1,
+  "num_experts_per_tok": 6, "scoring_func": "sqrtsoftplus", "topk_method": "noaux_tc", "norm_topk_prob": true,
+  "routed_scaling_factor": 1.5, "gate_temp": 1.0, "swiglu_limit": 10.0, "rms_norm_eps": 1e-20, "hc_mult": 4,
+  "hc_sinkhorn_iters": 20, "hc_eps": 1e-06, "engram_vocab_size": 16000000, "engram_max_ngram_size": 4,
+  "engram_n_heads": 8, "engram_head_dim": 256, "engram_pad_token_id": 2, "engram_compressed_vocab_size": 99092,
+  "num_nextn_predict_layers": 0, "hidden_act": "silu", "tie_word_embeddings": false
+})";
+constexpr int64_t kV41KvSources[] = {2, 8, 14, 20};
+constexpr int64_t kV41IndexSources[] = {2, 8, 14, 20, 24, 28, 32, 36};
+constexpr int64_t kV41CandidateSource = 20;
+constexpr int64_t kV41EngramLayers[] = {1, 14};
+constexpr int64_t kV41EngramRows[] = {384006168, 384016682};
+
 const LatentGeometry* find_latent(std::string_view name) {
   const auto found = std::find_if(std::begin(kLatentGeometries), std::end(kLatentGeometries),
                                   [&](const LatentGeometry& g) { return g.name == name; });
@@ -94,6 +123,31 @@ Result<json::Value> latent_config(const LatentGeometry& g, int64_t layers, bool 
   return config;
 }
 
+// Those of the numbers that are layers of a model cut to n_layers, or what `of` has beside them.
+json::Value layers_below(std::span<const int64_t> layers, int64_t n_layers, std::span<const int64_t> of) {
+  json::Value list = json::Value::array();
+  for (size_t i = 0; i < layers.size() && layers[i] < n_layers; ++i) list.push(json::Value::number(of[i]));
+  return list;
+}
+
+Result<json::Value> v41_config(int64_t layers) {
+  HADAL_ASSIGN(const int64_t n_layers, layers_of(layers, kV41Layers));
+  HADAL_ASSIGN(json::Value config, json::parse(kV41Common, "geometry"));
+  HADAL_ASSIGN(json::Value text, json::parse(kV41Text, "geometry"));
+  text.set("num_hidden_layers", json::Value::number(n_layers));
+  json::Value ratios = json::Value::array();
+  for (int64_t l = 0; l < n_layers; ++l) ratios.push(json::Value::number(int64_t{l < 2 ? 0 : l < 20 ? 2 : 1}));
+  text.set("compress_ratios", std::move(ratios));
+  text.set("kv_source_layer_ids", layers_below(kV41KvSources, n_layers, kV41KvSources));
+  text.set("index_source_layer_ids", layers_below(kV41IndexSources, n_layers, kV41IndexSources));
+  text.set("candidate_source_layer_id",
+           json::Value::number(kV41CandidateSource < n_layers ? kV41CandidateSource : int64_t{-1}));
+  text.set("engram_layer_ids", layers_below(kV41EngramLayers, n_layers, kV41EngramLayers));
+  text.set("engram_num_embeddings", layers_below(kV41EngramLayers, n_layers, kV41EngramRows));
+  config.set("text_config", std::move(text));
+  return config;
+}
+
 int64_t ratio_of_layer(const Geometry& g, int64_t layer) {
   if (layer < 2) return g.first_ratios[layer];
   return layer % 2 == 0 ? 4 : 128;
@@ -114,16 +168,19 @@ std::vector<std::string_view> geometry_names() {
   std::vector<std::string_view> names;
   for (const Geometry& g : kGeometries) names.push_back(g.name);
   for (const LatentGeometry& g : kLatentGeometries) names.push_back(g.name);
+  names.push_back(kV41Name);
   return names;
 }
 
 PublishedFormat geometry_format(std::string_view name) {
+  if (name == kV41Name) return {.has_fp4_experts = true, .fp8_scale = DType::kF8E8M0, .fp8_tile = 32};
   if (find_latent(name) == nullptr) return {};
   return {.has_fp4_experts = false, .fp8_scale = DType::kF32};
 }
 
 Result<json::Value> geometry_config(std::string_view name, int64_t layers, bool has_draft) {
   if (const LatentGeometry* latent = find_latent(name)) return latent_config(*latent, layers, has_draft);
+  if (name == kV41Name) return v41_config(layers);
   const auto found =
       std::find_if(std::begin(kGeometries), std::end(kGeometries), [&](const Geometry& g) { return g.name == name; });
   if (found == std::end(kGeometries)) return unknown(name);

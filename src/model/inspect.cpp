@@ -20,14 +20,26 @@ struct PartRule {
   std::string_view part;
 };
 constexpr PartRule kPartRules[] = {
-    {"mtp.", "draft layer"},         {"shared_experts.", "shared experts"},
-    {".experts.", "routed experts"}, {".indexer.", "indexer"},
-    {".compressor.", "compressors"}, {"hc_", "hyper-connections"},
-    {"_hc.", "hyper-connections"},   {"norm", "norms"},
-    {".ffn.gate.", "router"},        {".mlp.gate.", "router"},
-    {"attn.", "attention"},          {".ffn.w", "dense networks"},
-    {".mlp.", "dense networks"},     {"embed", "embedding"},
-    {"head.weight", "head"},         {"", "other"},
+    {"mtp.", "draft layer"},
+    {"shared_experts.", "shared experts"},
+    {"vision.", "vision"},
+    {"aligner.", "vision"},
+    {"image_", "vision"},
+    {".engram.", "n-gram tables"},
+    {".experts.", "routed experts"},
+    {".indexer.", "indexer"},
+    {".compressor.", "compressors"},
+    {"hc_", "hyper-connections"},
+    {"_hc.", "hyper-connections"},
+    {"norm", "norms"},
+    {".ffn.gate.", "router"},
+    {".mlp.gate.", "router"},
+    {"attn.", "attention"},
+    {".ffn.w", "dense networks"},
+    {".mlp.", "dense networks"},
+    {"embed", "embedding"},
+    {"head.weight", "head"},
+    {"", "other"},
 };
 
 const PartRule& part_of(std::string_view name) {

@@ -17,6 +17,8 @@ struct Family {
 };
 constexpr Family kFamilies[] = {
     {"deepseek_v4", "DeepseekV4ForCausalLM", parse_deepseek_v4},
+    {"deepseek_v41", "DeepseekV41ForCausalLM", parse_deepseek_v41},
+    {"deepseek_v41_text", "DeepseekV41ForCausalLM", parse_deepseek_v41},
     {"deepseek_v3", "DeepseekV3ForCausalLM", parse_deepseek_v3},
     {"deepseek_v32", "DeepseekV32ForCausalLM", parse_deepseek_v3},
 };
@@ -28,6 +30,7 @@ struct ArgsTrait {
 };
 constexpr ArgsTrait kArgsTraits[] = {
     {"engram_layer_ids", "deepseek_v41"},
+    {"kv_source_layers", "deepseek_v41"},
     {"kv_lora_rank", "deepseek_v3"},
     {"dim", "deepseek_v4"},
 };

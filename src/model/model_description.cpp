@@ -80,6 +80,7 @@ Result<void> check_contradictions(const ModelDescription& d, std::string_view na
   const int64_t layers = static_cast<int64_t>(d.layers.size() + d.mtp_layers.size());
   // Rows of all layers' caches have one width.
   const bool mla = has_part(d, ModelPart::kMla);
+  const bool wide_scales = d.activation_block > 32;
   const bool mixed = shared_head && mla;
   const Contradiction contradictions[] = {
       {mixed, "head_dim", "latents in all layers, or in none", d.head_dim},
@@ -113,7 +114,11 @@ Result<void> check_contradictions(const ModelDescription& d, std::string_view na
        d.index_head_dim},
       {indexer && d.rope_head_dim > d.index_head_dim, "qk_rope_head_dim",
        fmt::format("at most index_head_dim = {}", d.index_head_dim), d.rope_head_dim},
-      {indexer && !std::has_single_bit(static_cast<uint64_t>(d.index_head_dim)), "index_head_dim",
+      {shared_head && !wide_scales && d.head_dim % 32 != 0, "head_dim", "a multiple of 32: channels share scales by 32",
+       d.head_dim},
+      {indexer && !wide_scales && d.index_head_dim % 32 != 0, "index_head_dim",
+       "a multiple of 32: channels share scales by 32", d.index_head_dim},
+      {indexer && wide_scales && !std::has_single_bit(static_cast<uint64_t>(d.index_head_dim)), "index_head_dim",
        "a power of two: the indexer applies a Hadamard transform", d.index_head_dim},
       {d.bos_token_id >= d.vocab_size, "bos_token_id", fmt::format("at most vocab_size - 1 = {}", d.vocab_size - 1),
        d.bos_token_id},
@@ -145,6 +150,18 @@ json::Value rope_to_json(const RopeDescription& rope) {
   return out;
 }
 
+std::string_view residual_kind_name(ResidualKind kind) {
+  switch (kind) {
+    case ResidualKind::kPlain:
+      return "plain";
+    case ResidualKind::kHyperConnections:
+      return "hyper_connections";
+    case ResidualKind::kLaggedHyperConnections:
+      return "lagged_hyper_connections";
+  }
+  return "unknown";
+}
+
 json::Value layers_to_json(const std::vector<LayerDescription>& layers) {
   json::Value out = json::Value::array();
   for (const LayerDescription& layer : layers) {
@@ -155,6 +172,12 @@ json::Value layers_to_json(const std::vector<LayerDescription>& layers) {
     item.set("ffn", json::Value::string(layer.ffn == FfnKind::kDense ? "dense" : "moe"));
     item.set("router", json::Value::string(layer.router == RouterKind::kHash ? "hash" : "score"));
     item.set("rope", rope_to_json(layer.rope));
+    if (layer.entries_layer >= 0) item.set("entries_layer", json::Value::number(int64_t{layer.entries_layer}));
+    if (layer.chosen_layer >= 0) item.set("chosen_layer", json::Value::number(int64_t{layer.chosen_layer}));
+    if (layer.candidates != CandidateRole::kNone) {
+      item.set("candidates", json::Value::string(layer.candidates == CandidateRole::kMakes ? "makes" : "takes"));
+    }
+    if (layer.engram_rows > 0) item.set("engram_rows", json::Value::number(layer.engram_rows));
     out.push(std::move(item));
   }
   return out;
@@ -198,9 +221,12 @@ Result<void> validate(const ModelDescription& d, std::string_view name) {
 json::Value description_to_json(const ModelDescription& d) {
   json::Value out = json::Value::object();
   out.set("family", json::Value::string(d.family));
-  out.set("residual", json::Value::string(d.residual == ResidualKind::kPlain ? "plain" : "hyper_connections"));
+  out.set("residual", json::Value::string(residual_kind_name(d.residual)));
   out.set("activation_scale",
           json::Value::string(d.activation_scale == ActivationScale::kFloat ? "float" : "power_of_two"));
+  // What most families share is left out: identities of saved states stay what they were.
+  if (!d.has_query_norm) out.set("has_query_norm", json::Value::boolean(false));
+  if (d.activation_block != 128) out.set("activation_block", json::Value::number(d.activation_block));
   for (const IntField& field : int_fields()) {
     if (has_part(d, field.part)) out.set(field.key, json::Value::number(d.*field.member));
   }

@@ -11,7 +11,6 @@ namespace {
 
 constexpr uint64_t kGamma = 0x9E3779B97F4A7C15;
 constexpr size_t kWordBytes = 8;
-constexpr int64_t kTile = 128;  // of FP8 scales
 constexpr int64_t kFp4ScaleCols = 32;
 
 // Mean squares of the values that the recipes draw from.
@@ -67,12 +66,22 @@ std::vector<std::byte> e8m0(int exponent) {
   return bytes_of(static_cast<uint8_t>(exponent + 127));
 }
 
-std::vector<ProceduralTensor> fp8_matrix(const ExpectedTensor& t, DType scale) {
+std::vector<ProceduralTensor> fp8_matrix(const ExpectedTensor& t, const PublishedFormat& format) {
+  const DType scale = format.fp8_scale;
+  const int64_t tile = format.fp8_tile;
   const int64_t rows = t.shape[0], cols = t.shape[1];
   const int exponent = unit_exponent(kE4M3MeanSquare, cols);
   return {words(t.published_name, DType::kF8E4M3, t.shape, repeated_8(0x87), repeated_8(0x38)),
-          constant(scale_name(t.published_name, scale), scale, {ceil_div(rows, kTile), ceil_div(cols, kTile)},
+          constant(scale_name(t.published_name, scale), scale, {ceil_div(rows, tile), ceil_div(cols, tile)},
                    scale == DType::kF32 ? bytes_of(exp2i(exponent)) : e8m0(exponent))};
+}
+
+// Rows are looked up, so each is about unit variance, and has scales of its own.
+std::vector<ProceduralTensor> engram_table(const ExpectedTensor& t) {
+  const int64_t rows = t.shape[0], cols = t.shape[1];
+  return {words(t.published_name, DType::kF8E4M3, t.shape, repeated_8(0x87), repeated_8(0x38)),
+          constant(scale_name(t.published_name, DType::kF8E8M0), DType::kF8E8M0, {rows, ceil_div(cols, kFp4ScaleCols)},
+                   e8m0(-1))};
 }
 
 std::vector<ProceduralTensor> fp4_matrix(const ExpectedTensor& t) {
@@ -171,9 +180,9 @@ std::vector<ProceduralTensor> procedural_tensors(const ExpectedTensor& t, const 
   using Kind = ExpectedTensor::Kind;
   switch (t.kind) {
     case Kind::kMatrix:
-      return fp8_matrix(t, format.fp8_scale);
+      return fp8_matrix(t, format);
     case Kind::kExpertMatrix:
-      return format.has_fp4_experts ? fp4_matrix(t) : fp8_matrix(t, format.fp8_scale);
+      return format.has_fp4_experts ? fp4_matrix(t) : fp8_matrix(t, format);
     case Kind::kBf16Matrix:
       return {bf16_matrix(t)};
     case Kind::kF32Matrix: {
@@ -187,6 +196,8 @@ std::vector<ProceduralTensor> procedural_tensors(const ExpectedTensor& t, const 
                        bytes_of(t.official_name.ends_with(".bias") ? uint16_t{0} : uint16_t{0x3F80}))};
     case Kind::kF32Vector:
       return {f32_vector(t, d)};
+    case Kind::kEngramTable:
+      return engram_table(t);
     case Kind::kTable: {
       ProceduralTensor out;
       out.stored = {t.published_name, DType::kI64, t.shape};

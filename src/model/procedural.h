@@ -50,6 +50,7 @@ struct ProceduralTensor {
 struct PublishedFormat {
   bool has_fp4_experts = true;
   DType fp8_scale = DType::kF8E8M0;  // X.scale; kF32: X.weight_scale_inv
+  int64_t fp8_tile = 128;            // rows and columns that share one
 };
 
 // The tensors that the published format stores for one of the description: codes, and their scales behind them.

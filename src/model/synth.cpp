@@ -9,6 +9,8 @@
 #include "base/format.h"
 #include "base/threads.h"
 #include "formats/safetensors.h"
+#include "model/description_fields.h"
+#include "model/engram_token_map.h"
 #include "model/geometry.h"
 
 namespace hadal {
@@ -189,7 +191,13 @@ Result<void> write_shard(const SynthPlan::Shard& shard, AtomicFile& file, Thread
 }
 
 // Whether so few suffice for the router is a question for parse_model_config.
-Result<void> cut_experts(json::Value& config, int64_t experts) {
+Result<void> cut_experts(json::Value& whole, int64_t experts) {
+  // V4.1's config has the language model in a part of its own.
+  json::Value* text = nullptr;
+  for (json::Member& member : whole.members()) {
+    if (member.first == "text_config") text = &member.second;
+  }
+  json::Value& config = text == nullptr ? whole : *text;
   const int64_t all = config.find("n_routed_experts")->as_int().value_or(0);
   if (experts < 0 || experts > all) {
     return Error{.code = ErrorCode::kInvalid,
@@ -201,6 +209,13 @@ Result<void> cut_experts(json::Value& config, int64_t experts) {
   }
   if (experts > 0) config.set("n_routed_experts", json::Value::number(experts));
   return {};
+}
+
+// Classes in turn: as many as the release has, of tokens that have nothing in common.
+std::string made_up_token_map(const ModelDescription& d) {
+  std::string text;
+  for (int64_t t = 0; t < d.vocab_size; ++t) text += fmt::format("{}{}", t == 0 ? "[" : ",", t % d.engram_n_classes);
+  return text + "]\n";
 }
 
 }  // namespace
@@ -244,6 +259,9 @@ Result<void> write_synth(const SynthPlan& plan, const fs::path& folder, const Sy
   }
   HADAL_TRY(write_text(out, "config.json", json::dump_pretty(plan.config) + "\n"));
   HADAL_TRY(write_text(out, "generation_config.json", std::string(kGenerationConfig) + "\n"));
+  if (has_part(plan.description, ModelPart::kEngram)) {
+    HADAL_TRY(write_text(out, std::string(kEngramTokenMapFile), made_up_token_map(plan.description)));
+  }
   if (!plan.tokenizer_json.empty()) HADAL_TRY(write_text(out, "tokenizer.json", plan.tokenizer_json));
   HADAL_TRY(write_text(out, "model.safetensors.index.json", json::dump_pretty(index_of(plan)) + "\n"));
   out.keep();

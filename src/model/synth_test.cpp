@@ -213,6 +213,26 @@ TEST(Synth, four_layers_of_flash_have_all_three_kinds) {
   EXPECT_EQ(plan.description.mtp_layers.size(), 1u);
 }
 
+// The published inventories: 298.3 GB without Engram's tables and projections, 202.8 GB of tables.
+TEST(Synth, v4_1_flash_has_the_bytes_of_the_release_but_for_drafts_and_vision) {
+  const SynthPlan plan = planned("v4.1-flash");
+  uint64_t table_bytes = 0;
+  uint64_t engram_bytes = 0;
+  for (const SynthPlan::Shard& shard : plan.shards) {
+    for (const ProceduralTensor& tensor : shard.tensors) {
+      if (tensor.stored.name.find(".engram.embed.") != std::string::npos) table_bytes += tensor.stored.bytes();
+      if (tensor.stored.name.find(".engram.") != std::string::npos) engram_bytes += tensor.stored.bytes();
+    }
+  }
+  EXPECT_EQ(table_bytes, uint64_t{264} * (384006168 + 384016682));
+  EXPECT_NEAR(static_cast<double>(plan.tensor_bytes - engram_bytes), 298.3e9, 0.05e9);
+  EXPECT_EQ(plan.description.layers[39].chosen_layer, 36);
+  // The first layers alone are a model, too.
+  for (const int64_t layers : {1, 2, 3, 15, 21, 25}) {
+    EXPECT_EQ(planned("v4.1-flash", layers).description.layers.size(), static_cast<size_t>(layers));
+  }
+}
+
 TEST(Synth, the_shipped_geometry_is_the_shipped_models) {
   const fs::path file = fs::path(HADAL_SOURCE_DIR) / "models/v4-tiny/config.json";
   const json::Value shipped = must(json::parse(must(read_file(file, 1 << 20)), "config.json"));

@@ -15,6 +15,7 @@ using Mtp = MtpWeights;
 using Mhc = MhcWeights;
 using Compressor = CompressorWeights;
 using Indexer = IndexerWeights;
+using Engram = EngramWeights;
 using Expert = ExpertWeights;
 
 // at<&Layer::attn_hc, &Mhc::fn> is the function from a layer to that member.
@@ -61,6 +62,10 @@ constexpr Dim kTopk       = {"num_experts_per_tok",                         [](c
 constexpr Dim kInter      = {"moe_intermediate_size",                       [](const D& d, const L&) { return d.moe_inter_dim; }};
 constexpr Dim kDenseInter = {"intermediate_size",                           [](const D& d, const L&) { return d.inter_dim; }};
 constexpr Dim kTwoHidden  = {"2 * hidden_size",                             [](const D& d, const L&) { return 2 * d.hidden; }};
+constexpr Dim kEngramRows = {"engram_num_embeddings",                       [](const D&, const L& l) { return l.engram_rows; }};
+constexpr Dim kEngramDim  = {"engram_head_dim",                             [](const D& d, const L&) { return d.engram_head_dim; }};
+constexpr Dim kEngramIn   = {"(engram_max_ngram_size - 1) * engram_n_heads * engram_head_dim", [](const D& d, const L&) { return d.engram_rows_per_token() * d.engram_head_dim; }};
+constexpr Dim kEngramOut  = {"(hc_mult + 1) * hidden_size",                 [](const D& d, const L&) { return (d.hc_mult + 1) * d.hidden; }};
 constexpr Dim kTwoInter   = {"2 * moe_intermediate_size",                   [](const D& d, const L&) { return 2 * d.moe_inter_dim; }};
 
 // --- the tables ------------------------------------------------------------------------------------------------------
@@ -70,9 +75,9 @@ constexpr TensorRow<ModelWeights> kModelRows[] = {
     {"embed.weight",  "model.embed_tokens.weight", "",               Kind::kBf16Matrix, {&kVocab, &kHidden},      Presence::kAlways,           at<&Model::embed>},
     {"head.weight",   "lm_head.weight",            "",               Kind::kBf16Matrix, {&kVocab, &kHidden},      Presence::kAlways,           at<&Model::head>},
     {"norm.weight",   "model.norm.weight",         "",               Kind::kBf16Vector, {&kHidden},               Presence::kAlways,           at<&Model::norm>},
-    {"hc_head_fn",    "model.hc_head.hc_fn",       "",               Kind::kF32Matrix,  {&kStreams, &kAllHidden}, Presence::kHyperConnections, at<&Model::head_hc, &Mhc::fn>},
-    {"hc_head_base",  "model.hc_head.hc_base",     "",               Kind::kF32Vector,  {&kStreams},              Presence::kHyperConnections, at<&Model::head_hc, &Mhc::base>},
-    {"hc_head_scale", "model.hc_head.hc_scale",    "",               Kind::kF32Vector,  {&kOne},                  Presence::kHyperConnections, at<&Model::head_hc, &Mhc::scale>},
+    {"hc_head_fn",    "model.hc_head.hc_fn",       "",               Kind::kF32Matrix,  {&kStreams, &kAllHidden}, Presence::kStreamsOwnCollapse, at<&Model::head_hc, &Mhc::fn>},
+    {"hc_head_base",  "model.hc_head.hc_base",     "",               Kind::kF32Vector,  {&kStreams},              Presence::kStreamsOwnCollapse, at<&Model::head_hc, &Mhc::base>},
+    {"hc_head_scale", "model.hc_head.hc_scale",    "",               Kind::kF32Vector,  {&kOne},                  Presence::kStreamsOwnCollapse, at<&Model::head_hc, &Mhc::scale>},
 };
 
 constexpr TensorRow<LayerWeights> kLayerRows[] = {
@@ -90,8 +95,8 @@ constexpr TensorRow<LayerWeights> kLayerRows[] = {
     {"attn.wo_a.weight",                     "self_attn.o_a_proj.weight",                               "",                                                 Kind::kMatrix,     {&kGroupsOut, &kGroupIn}, Presence::kSharedHead,       at<&Layer::wo_a>},
     {"attn.wo_b.weight",                     "self_attn.o_b_proj.weight",                               "",                                                 Kind::kMatrix,     {&kHidden, &kGroupsOut},  Presence::kSharedHead,       at<&Layer::wo_b>},
     {"attn.compressor.wkv.weight",           "self_attn.compressor.kv_proj.weight",                     "",                                                 Kind::kBf16Matrix, {&kCoffHead, &kHidden},   Presence::kCompressed,       at<&Layer::compressor, &Compressor::wkv>},
-    {"attn.compressor.wgate.weight",         "self_attn.compressor.gate_proj.weight",                   "",                                                 Kind::kBf16Matrix, {&kCoffHead, &kHidden},   Presence::kCompressed,       at<&Layer::compressor, &Compressor::wgate>},
-    {"attn.compressor.ape",                  "self_attn.compressor.position_bias",                      "",                                                 Kind::kF32Vector,  {&kRatio, &kCoffHead},    Presence::kCompressed,       at<&Layer::compressor, &Compressor::ape>},
+    {"attn.compressor.wgate.weight",         "self_attn.compressor.gate_proj.weight",                   "",                                                 Kind::kBf16Matrix, {&kCoffHead, &kHidden},   Presence::kCompressorGate,   at<&Layer::compressor, &Compressor::wgate>},
+    {"attn.compressor.ape",                  "self_attn.compressor.position_bias",                      "",                                                 Kind::kF32Vector,  {&kRatio, &kCoffHead},    Presence::kCompressorBias,   at<&Layer::compressor, &Compressor::ape>},
     {"attn.compressor.norm.weight",          "self_attn.compressor.kv_norm.weight",                     "",                                                 Kind::kBf16Vector, {&kHeadDim},              Presence::kCompressed,       at<&Layer::compressor, &Compressor::norm>},
     {"attn.indexer.wq_b.weight",             "self_attn.compressor.indexer.q_b_proj.weight",            "",                                                 Kind::kMatrix,     {&kAllIndex, &kQLora},    Presence::kCsa,              at<&Layer::indexer, &Indexer::wq_b>},
     {"attn.indexer.weights_proj.weight",     "self_attn.compressor.indexer.scorer.weights_proj.weight", "self_attn.compressor.indexer.weights_proj.weight", Kind::kBf16Matrix, {&kIndexHeads, &kHidden}, Presence::kCsa,              at<&Layer::indexer, &Indexer::weights_proj>},
@@ -110,6 +115,14 @@ constexpr TensorRow<LayerWeights> kLayerRows[] = {
     {"attn.indexer.k_norm.weight",           "self_attn.indexer.k_norm.weight",                         "",                                                 Kind::kBf16Vector, {&kIndexDim},             Presence::kDsa,              at<&Layer::indexer, &Indexer::k_norm>},
     {"attn.indexer.k_norm.bias",             "self_attn.indexer.k_norm.bias",                           "",                                                 Kind::kBf16Vector, {&kIndexDim},             Presence::kDsa,              at<&Layer::indexer, &Indexer::k_norm_bias>},
     {"attn.indexer.weights_proj.weight",     "self_attn.indexer.weights_proj.weight",                   "",                                                 Kind::kBf16Matrix, {&kIndexHeads, &kHidden}, Presence::kDsa,              at<&Layer::indexer, &Indexer::weights_proj>},
+    {"attn.indexer.wq_b.weight",              "attn.indexer.wq_b.weight",                                 "",                                                 Kind::kMatrix,     {&kAllIndex, &kQLora},    Presence::kCsa2Choice,       at<&Layer::indexer, &Indexer::wq_b>},
+    {"attn.indexer.weights_proj.weight",      "attn.indexer.weights_proj.weight",                         "",                                                 Kind::kBf16Matrix, {&kIndexHeads, &kHidden}, Presence::kCsa2Choice,       at<&Layer::indexer, &Indexer::weights_proj>},
+    {"attn.indexer.wk.weight",                "attn.indexer.wk.weight",                                   "",                                                 Kind::kBf16Matrix, {&kIndexDim, &kHeadDim},  Presence::kCsa2Keys,         at<&Layer::indexer, &Indexer::wk>},
+    {"attn.indexer.k_norm.weight",            "attn.indexer.k_norm.weight",                               "",                                                 Kind::kBf16Vector, {&kIndexDim},             Presence::kCsa2Keys,         at<&Layer::indexer, &Indexer::k_norm>},
+    {"engram.embed.weight",                   "engram.embed.weight",                                      "",                                                 Kind::kEngramTable, {&kEngramRows, &kEngramDim}, Presence::kEngram,           at<&Layer::engram, &Engram::table>},
+    {"engram.wkv.weight",                     "engram.wkv.weight",                                        "",                                                 Kind::kMatrix,     {&kEngramOut, &kEngramIn}, Presence::kEngram,           at<&Layer::engram, &Engram::wkv>},
+    {"engram.q_weight",                       "engram.q_weight",                                          "",                                                 Kind::kBf16Vector, {&kStreams, &kHidden},    Presence::kEngram,           at<&Layer::engram, &Engram::q_weight>},
+    {"engram.k_weight",                       "engram.k_weight",                                          "",                                                 Kind::kBf16Vector, {&kStreams, &kHidden},    Presence::kEngram,           at<&Layer::engram, &Engram::k_weight>},
     {"hc_ffn_fn",                            "ffn_hc.fn",                                               "",                                                 Kind::kF32Matrix,  {&kMixes, &kAllHidden},   Presence::kHyperConnections, at<&Layer::ffn_hc, &Mhc::fn>},
     {"hc_ffn_base",                          "ffn_hc.base",                                             "",                                                 Kind::kF32Vector,  {&kMixes},                Presence::kHyperConnections, at<&Layer::ffn_hc, &Mhc::base>},
     {"hc_ffn_scale",                         "ffn_hc.scale",                                            "",                                                 Kind::kF32Vector,  {&kThree},                Presence::kHyperConnections, at<&Layer::ffn_hc, &Mhc::scale>},
@@ -162,7 +175,16 @@ bool is_present(Presence presence, const ModelDescription& d, const LayerDescrip
     case Presence::kSharedHead:
       return !is_mla(layer.attention);
     case Presence::kCompressed:
-      return has_compressor(layer.attention);
+      return layer.makes_entries();
+    case Presence::kCompressorGate:
+      // A group of one position has nothing to weigh.
+      return layer.makes_entries() && (layer.attention != AttentionKind::kCsa2 || layer.compress_ratio > 1);
+    case Presence::kCompressorBias:
+      return layer.makes_entries() && layer.attention != AttentionKind::kCsa2;
+    case Presence::kCsa2Choice:
+      return layer.attention == AttentionKind::kCsa2 && layer.chooses_entries();
+    case Presence::kCsa2Keys:
+      return layer.attention == AttentionKind::kCsa2 && layer.makes_entries();
     case Presence::kCsa:
       return layer.attention == AttentionKind::kCsa;
     case Presence::kMla:
@@ -178,7 +200,11 @@ bool is_present(Presence presence, const ModelDescription& d, const LayerDescrip
     case Presence::kDense:
       return !is_moe;
     case Presence::kHyperConnections:
+      return has_hyper_connections(d.residual);
+    case Presence::kStreamsOwnCollapse:
       return d.residual == ResidualKind::kHyperConnections;
+    case Presence::kEngram:
+      return layer.engram_rows > 0;
     case Presence::kPlainResidual:
       return d.residual == ResidualKind::kPlain;
   }

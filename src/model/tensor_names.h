@@ -29,17 +29,23 @@ using Dims = std::array<const Dim*, 2>;  // the second is null for one axis
 // Which layers (and models) have the tensor.
 enum class Presence {
   kAlways,
-  kSharedHead,  // window, CSA and HCA
-  kCompressed,
+  kSharedHead,      // window, CSA, HCA and CSA2
+  kCompressed,      // with entries of their own
+  kCompressorGate,  // of those, groups of more than one position
+  kCompressorBias,  // CSA and HCA
   kCsa,
-  kMla,  // with and without an indexer
+  kCsa2Choice,  // CSA2 that chooses entries
+  kCsa2Keys,    // CSA2 with entries of its own
+  kMla,         // with and without an indexer
   kDsa,
   kMoe,
   kHashRouter,
   kScoreRouter,
   kDense,
   kHyperConnections,
+  kStreamsOwnCollapse,  // the head has hyper-connections of its own
   kPlainResidual,
+  kEngram,
 };
 bool is_present(Presence presence, const ModelDescription& d, const LayerDescription& layer);
 

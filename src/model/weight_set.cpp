@@ -16,6 +16,8 @@ namespace {
 // --- names -----------------------------------------------------------------------------------------------------------
 
 constexpr std::string_view kModelPrefix = "model.";
+// Channels of a row of an Engram table that share a scale.
+constexpr int64_t kEngramScaleCols = 32;
 // X.weight has its scales in X.scale (official) or X.weight_scale_inv (V3, transformers).
 std::vector<std::string> scale_names(std::string_view name) {
   constexpr std::string_view kWeight = ".weight";
@@ -32,7 +34,7 @@ struct TellTale {
   std::string_view family;
 };
 constexpr TellTale kTellTales[] = {
-    {".engram.", "DeepSeek-V4.1"},
+    {"engram.", "DeepSeek-V4.1"},
     {"markov_head.", "DeepSeek-V4 with DSpark's draft module"},
     {"vision.", "DeepSeek-V4 with vision"},
     {"indexer.wk.", "DeepSeek-V3.2"},
@@ -46,14 +48,17 @@ bool is_expected(const ModelDescription& d, std::string_view part) {
   for (const TensorRow<LayerWeights>& row : layer_rows()) {
     const bool is_in_name =
         row.official.find(part) != std::string_view::npos || row.transformers.find(part) != std::string_view::npos;
-    if (is_in_name && is_present(row.presence, d, d.layers.back())) return true;
+    const auto has_it = [&](const LayerDescription& layer) { return is_present(row.presence, d, layer); };
+    if (is_in_name && std::any_of(d.layers.begin(), d.layers.end(), has_it)) return true;
   }
   return false;
 }
 
 std::string family_hint(const ModelDescription& d, const Checkpoint& checkpoint) {
+  // A checkpoint of V4.1 has parts, drafts and vision, that its description does not name.
+  const bool has_unnamed_parts = d.residual == ResidualKind::kLaggedHyperConnections;
   for (const TellTale& tale : kTellTales) {
-    if (is_expected(d, tale.part)) continue;
+    if (has_unnamed_parts || is_expected(d, tale.part)) continue;
     for (const StoredTensor& tensor : checkpoint.tensors()) {
       if (tensor.name.find(tale.part) == std::string_view::npos) continue;
       return fmt::format("this looks like a checkpoint of {}; config.json says another. `hadal inspect DIR` shows both",
@@ -68,7 +73,9 @@ std::string family_hint(const ModelDescription& d, const Checkpoint& checkpoint)
 struct WeightSet::Impl {
   ModelWeights weights;
   OwnedNumbers owned;
+  std::vector<int32_t> engram_classes;
   uint64_t mapped_bytes = 0;
+  int64_t n_skipped_vision = 0;
 };
 
 namespace {
@@ -105,8 +112,17 @@ class Binder {
   }
 
   uint64_t mapped_bytes() const { return mapped_bytes_; }
+  int64_t n_skipped_vision() const { return n_skipped_vision_; }
 
  private:
+  // The vision tower of V4.1, what joins it to the text, and the router's bias for its tokens. Text needs none of it.
+  bool is_vision(std::string_view name) const {
+    if (d_.residual != ResidualKind::kLaggedHyperConnections) return false;
+    if (name.starts_with(kModelPrefix)) name.remove_prefix(kModelPrefix.size());
+    return name.starts_with("vision.") || name.starts_with("aligner.") || name.starts_with("image_") ||
+           name.ends_with("gate.bias_vl");
+  }
+
   bool is_draft(std::string_view name) const {
     if (name.starts_with(kModelPrefix)) name.remove_prefix(kModelPrefix.size());
     return name.starts_with("mtp.") || name.starts_with(draft_prefix(d_, 0));
@@ -209,6 +225,10 @@ class Binder {
   }
 
   MatrixRules rules(ExpectedTensor::Kind kind) const {
+    // A table of 100 GB is not read either. Its rows never share scales, whatever the other weights do.
+    if (kind == ExpectedTensor::Kind::kEngramTable) {
+      return {.block_rows = 1, .block_cols = kEngramScaleCols, .reads_scales = false, .slice_rows = 0};
+    }
     // The routed experts' scales are left to `inspect --verify`: a release has 9 GB of them, and reading those would
     // break the promise on start-up.
     return {.block_rows = d_.weight_block_rows,
@@ -243,10 +263,14 @@ class Binder {
                  .hint = ""};
   }
 
-  Result<void> check_leftovers() const {
+  Result<void> check_leftovers() {
     for (size_t i = 0; i < is_used_.size(); ++i) {
       const StoredTensor& tensor = checkpoint_.tensors()[i];
       if (is_used_[i] || is_draft_copy(tensor.name)) continue;
+      if (is_vision(tensor.name)) {
+        ++n_skipped_vision_;
+        continue;
+      }
       // Without draft layers in the description (DSpark's stages are none) the trunk alone is asked for.
       if (d_.mtp_layers.empty() && is_draft(tensor.name)) continue;
       return Error{.code = ErrorCode::kInvalid,
@@ -264,6 +288,7 @@ class Binder {
   Target target_;
   std::vector<bool> is_used_;  // by place in checkpoint_.tensors()
   uint64_t mapped_bytes_ = 0;
+  int64_t n_skipped_vision_ = 0;
 };
 
 }  // namespace
@@ -283,6 +308,7 @@ Result<WeightSet> WeightSet::bind(const ModelDescription& description, const Che
     return error;
   }
   impl->mapped_bytes = binder.mapped_bytes();
+  impl->n_skipped_vision = binder.n_skipped_vision();
   return WeightSet(std::move(impl));
 }
 
@@ -291,6 +317,13 @@ const ModelWeights& WeightSet::weights() const {
 }
 bool WeightSet::has_mtp() const {
   return !impl_->weights.mtp.empty();
+}
+int64_t WeightSet::n_skipped_vision() const {
+  return impl_->n_skipped_vision;
+}
+void WeightSet::set_engram_classes(std::vector<int32_t> classes) {
+  impl_->engram_classes = std::move(classes);
+  impl_->weights.engram_classes = impl_->engram_classes;
 }
 uint64_t WeightSet::owned_bytes() const {
   return impl_->owned.bytes();

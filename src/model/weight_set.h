@@ -36,11 +36,20 @@ struct IndexerWeights {
   Weight wq_b;                   // [index_n_heads index_head_dim, q_lora_rank]
   Weight weights_proj;           // [index_n_heads, hidden]
   CompressorWeights compressor;  // kCsa: keys of entries
-  Weight wk;                     // kDsa: keys of positions [index_head_dim, hidden]
-  Vector k_norm, k_norm_bias;    // kDsa: LayerNorm of the keys [index_head_dim]
+  Weight wk;                     // kDsa: keys of positions [index_head_dim, hidden]; kCsa2: of entries, from
+                                 // their latents [index_head_dim, head_dim]
+  Vector k_norm, k_norm_bias;    // kDsa: LayerNorm of the keys [index_head_dim]; kCsa2: RMSNorm, no bias
+};
+
+// Looked up before a layer, by hashes of the last tokens (model/engram_tables.h).
+struct EngramWeights {
+  Weight table;  // [engram_rows, engram_head_dim]; read a row at a time
+  Weight wkv;    // [(hc_mult + 1) hidden, engram_rows_per_token engram_head_dim]: a key per stream, the value
+  Vector q_weight, k_weight;  // [hc_mult, hidden]
 };
 
 struct LayerWeights {
+  EngramWeights engram;
   MhcWeights attn_hc;
   Vector attn_norm;  // [hidden]
   Weight wq_a;       // [q_lora_rank, hidden]
@@ -52,8 +61,8 @@ struct LayerWeights {
   Vector attn_sink;              // [n_heads]
   Weight wo_a;                   // [o_groups o_lora_rank, n_heads head_dim / o_groups]
   Weight wo_b;                   // [hidden, o_groups o_lora_rank]
-  CompressorWeights compressor;  // kCsa, kHca
-  IndexerWeights indexer;        // kCsa, kDsa
+  CompressorWeights compressor;  // kCsa, kHca; kCsa2 without ape, and without wgate for ratio 1
+  IndexerWeights indexer;        // kCsa, kDsa, kCsa2
   // MLA.
   Weight wkv_a;  // [kv_lora_rank + rope_head_dim, hidden]
   Weight wkv_b;  // [n_heads (qk_nope_head_dim + v_head_dim), kv_lora_rank]; per head W_UK, then W_UV
@@ -90,6 +99,7 @@ struct ModelWeights {
   MhcWeights head_hc;
   std::vector<LayerWeights> layers;
   std::vector<MtpWeights> mtp;
+  std::span<const int32_t> engram_classes;  // [vocab_size] of a model with Engram (model/engram_token_map.h)
 };
 
 class WeightSet {
@@ -99,7 +109,11 @@ class WeightSet {
   // to be cleared by the caller (has_mtp()).
   // Errors: NotFound (missing tensor), Invalid (extra, mis-shaped or mis-typed tensor; each with want and found),
   // Corrupt (NaN in scales or vectors, expert ids out of range).
+  // Tensors of the vision tower of V4.1 are left alone: n_skipped_vision() says how many.
   static Result<WeightSet> bind(const ModelDescription& description, const Checkpoint& checkpoint);
+
+  // The token map that a model with Engram hashes with, [vocab_size]: before the weights are computed with.
+  void set_engram_classes(std::vector<int32_t> classes);
 
   WeightSet(WeightSet&&) noexcept;
   WeightSet& operator=(WeightSet&&) noexcept;
@@ -107,6 +121,7 @@ class WeightSet {
 
   const ModelWeights& weights() const;
   bool has_mtp() const;
+  int64_t n_skipped_vision() const;
   uint64_t owned_bytes() const;   // widened vectors and tables
   uint64_t mapped_bytes() const;  // tensors used where they are mapped
 
@@ -122,7 +137,16 @@ struct ExpectedTensor {
   std::string transformers_name;  // empty when that naming does not have it
   std::string published_name;     // the one in the published checkpoint
   std::vector<int64_t> shape;     // logical (FP4 not halved)
-  enum class Kind { kMatrix, kExpertMatrix, kBf16Matrix, kF32Matrix, kBf16Vector, kF32Vector, kTable } kind;
+  enum class Kind {
+    kMatrix,
+    kExpertMatrix,
+    kBf16Matrix,
+    kF32Matrix,
+    kBf16Vector,
+    kF32Vector,
+    kTable,
+    kEngramTable
+  } kind;
 };
 std::vector<ExpectedTensor> expected_tensors(const ModelDescription& description);
 

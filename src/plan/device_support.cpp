@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "model/description_fields.h"
 #include "plan/step_cost.h"
 
 namespace hadal {
@@ -35,6 +36,11 @@ Result<void> check_device_support(Device::Kind device, const ModelDescription& d
                                   NumericMode mode) {
   if (device == Device::Kind::kCpu) return {};
   if (d.has_mla()) return unsupported("multi-head latent attention");
+  if (d.residual == ResidualKind::kLaggedHyperConnections) {
+    return unsupported("hyper-connections whose mixes lag by a sublayer");
+  }
+  if (has_part(d, ModelPart::kEngram)) return unsupported("Engram");
+  if (d.activation_block != 128) return unsupported("activations rounded by 32 channels");
   if (d.residual == ResidualKind::kPlain) return unsupported("a residual without hyper-connections");
   if (d.n_expert_groups > 1) return unsupported("experts chosen within groups");
   if (mode == NumericMode::kPublished && d.activation_scale == ActivationScale::kFloat) {

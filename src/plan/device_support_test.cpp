@@ -25,6 +25,15 @@ TEST(DeviceSupport, what_is_missing_on_a_gpu_is_named) {
   ModelDescription plain = d;
   plain.residual = ResidualKind::kPlain;
   EXPECT_EQ(refusal(plain, weights), "a residual without hyper-connections");
+  ModelDescription lagging = d;
+  lagging.residual = ResidualKind::kLaggedHyperConnections;
+  EXPECT_EQ(refusal(lagging, weights), "hyper-connections whose mixes lag by a sublayer");
+  ModelDescription with_tables = d;
+  with_tables.layers[0].engram_rows = 8;
+  EXPECT_EQ(refusal(with_tables, weights), "Engram");
+  ModelDescription narrow_blocks = d;
+  narrow_blocks.activation_block = 32;
+  EXPECT_EQ(refusal(narrow_blocks, weights), "activations rounded by 32 channels");
   ModelDescription grouped = d;
   grouped.n_expert_groups = 8;
   EXPECT_EQ(refusal(grouped, weights), "experts chosen within groups");

@@ -34,6 +34,7 @@ Plan make_plan(const PlanInput& in) {
         "copied as stored, norms widened");
   } else {
     add("routed experts", Tier::kMapped, in.expert_bytes, "mapped, used as stored");
+    add("n-gram tables", Tier::kMapped, in.engram_table_bytes, "mapped, read a row at a time");
     add("other weights", Tier::kMapped, in.other_weight_bytes, "mapped, used as stored");
   }
   add("norms, tables", Tier::kRam, in.owned_weight_bytes, "widened at load");

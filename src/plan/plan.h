@@ -18,7 +18,8 @@ enum class Tier { kMapped, kRam, kGpu };  // the page cache's copy of the file; 
 struct PlanInput {
   uint64_t program_bytes = 0;  // code, heap, and whatever else the process holds
   int n_threads = 0;
-  uint64_t expert_bytes = 0;  // mapped
+  uint64_t expert_bytes = 0;        // mapped
+  uint64_t engram_table_bytes = 0;  // mapped, a few rows a token
   uint64_t other_weight_bytes = 0;
   uint64_t owned_weight_bytes = 0;    // widened vectors and tables
   uint64_t tokenizer_bytes = 0;       // tables

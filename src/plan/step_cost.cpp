@@ -6,7 +6,9 @@ namespace hadal {
 namespace {
 
 void visit_layer(const LayerWeights& l, const std::function<void(MatrixUse, const Weight&)>& visit) {
-  for (const Weight* w : {&l.attn_hc.fn,
+  if (!l.engram.table.empty()) visit(MatrixUse::kEngramTable, l.engram.table);
+  for (const Weight* w : {&l.engram.wkv,
+                          &l.attn_hc.fn,
                           &l.wq_a,
                           &l.wq_b,
                           &l.wkv,
@@ -39,7 +41,8 @@ void visit_layer(const LayerWeights& l, const std::function<void(MatrixUse, cons
 
 // Matrices of a layer that make keys, and what leads there.
 bool makes_keys(const LayerWeights& l, const Weight& w) {
-  const Weight* const keys[] = {&l.attn_hc.fn,
+  const Weight* const keys[] = {&l.engram.wkv,
+                                &l.attn_hc.fn,
                                 &l.wkv,
                                 &l.compressor.wkv,
                                 &l.compressor.wgate,
@@ -57,6 +60,13 @@ double elements(const Weight& w) {
 // Entries that attention reads of those that a token sees.
 int64_t entries_attended(const ModelDescription& d, const LayerDescription& layer, int64_t visible) {
   return has_indexer(layer.attention) ? std::min(visible, d.index_topk) : visible;
+}
+
+// Entries whose index keys are read to choose those.
+int64_t entries_scored(const ModelDescription& d, const LayerDescription& layer, int64_t visible) {
+  if (!layer.chooses_entries()) return 0;
+  if (layer.candidates != CandidateRole::kTakes) return visible;
+  return std::min(visible, d.candidate_topk_blocks * d.candidate_block_size);
 }
 
 int64_t entries_visible(const LayerDescription& layer, int64_t position) {
@@ -83,7 +93,10 @@ void for_each_matrix(const ModelWeights& weights, bool mtp,
 WeightBytes weight_bytes(const ModelWeights& weights, bool mtp) {
   WeightBytes bytes;
   for_each_matrix(weights, mtp, [&bytes](MatrixUse use, const Weight& w) {
-    (use == MatrixUse::kExpert ? bytes.experts : bytes.others) += static_cast<uint64_t>(w.bytes());
+    uint64_t& part = use == MatrixUse::kExpert        ? bytes.experts
+                     : use == MatrixUse::kEngramTable ? bytes.engram_tables
+                                                      : bytes.others;
+    part += static_cast<uint64_t>(w.bytes());
   });
   return bytes;
 }
@@ -96,6 +109,7 @@ StepCost::StepCost(const ModelDescription& description, const ModelWeights& weig
     const auto bytes = static_cast<uint64_t>(w.bytes());
     switch (use) {
       case MatrixUse::kEmbedding:
+      case MatrixUse::kEngramTable:
         break;
       case MatrixUse::kHead:
         head_bytes_ += bytes;
@@ -136,7 +150,7 @@ uint64_t StepCost::state_bytes_read(const StepShape& shape) const {
   for (const LayerDescription& layer : description_.layers) {
     const int64_t visible = entries_visible(layer, last);
     bytes += (window_rows + entries_attended(description_, layer, visible)) * layout_.kv_row_bytes;
-    if (has_indexer(layer.attention)) bytes += visible * layout_.index_row_bytes;
+    bytes += entries_scored(description_, layer, visible) * layout_.index_row_bytes;
   }
   return static_cast<uint64_t>(bytes);
 }
@@ -156,9 +170,7 @@ double StepCost::attention_flops(const LayerDescription& layer, int64_t position
   // A row is met by queries with all its channels, and summed with those of the value.
   const int64_t channels = is_mla(layer.attention) ? d.kv_row_dim() + d.kv_lora_rank : 2 * d.head_dim;
   double flops = 2.0 * static_cast<double>(d.n_heads * channels * rows);
-  if (has_indexer(layer.attention)) {
-    flops += 2.0 * static_cast<double>(d.index_n_heads * d.index_head_dim * visible);
-  }
+  flops += 2.0 * static_cast<double>(d.index_n_heads * d.index_head_dim * entries_scored(d, layer, visible));
   return flops;
 }
 

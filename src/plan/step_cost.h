@@ -17,7 +17,7 @@
 
 namespace hadal {
 
-enum class MatrixUse { kEmbedding, kHead, kExpert, kOther };
+enum class MatrixUse { kEmbedding, kHead, kExpert, kEngramTable, kOther };
 
 // Calls visit(use, matrix) for every matrix of the model; those of the draft layer only when `mtp`.
 void for_each_matrix(const ModelWeights& weights, bool mtp, const std::function<void(MatrixUse, const Weight&)>& visit);
@@ -25,6 +25,7 @@ void for_each_matrix(const ModelWeights& weights, bool mtp, const std::function<
 // Bytes of all matrices, by what the plan does with them.
 struct WeightBytes {
   uint64_t experts = 0;  // routed
+  uint64_t engram_tables = 0;
   uint64_t others = 0;
 };
 WeightBytes weight_bytes(const ModelWeights& weights, bool mtp);

@@ -24,6 +24,7 @@ PromptEncoding choose_encoding(const EncodingClues& clues) {
     const bool is_experimental = clues.chat_template.find(kV31Header) != std::string::npos;
     return is_experimental ? PromptEncoding::kV31 : PromptEncoding::kV32;
   }
+  if (clues.family == "deepseek_v41") return PromptEncoding::kV41;
   return PromptEncoding::kV4Preview;
 }
 

@@ -21,6 +21,7 @@ TEST(ChooseEncoding, by_family_template_token_and_scales) {
   };
   const Row rows[] = {
       {{.family = "deepseek_v4"}, PromptEncoding::kV4Preview},
+      {{.family = "deepseek_v41"}, PromptEncoding::kV41},
       {{.family = "deepseek_v32"}, PromptEncoding::kV32},
       {{.family = "deepseek_v32", .chat_template = kV31Template}, PromptEncoding::kV31},
       {{.family = "deepseek_v32", .chat_template = "{{ dsml_token }}</think>"}, PromptEncoding::kV32},
@@ -37,6 +38,13 @@ TEST(ChooseEncoding, by_family_template_token_and_scales) {
     EXPECT_EQ(prompt_encoding_name(choose_encoding(row.clues)), prompt_encoding_name(row.encoding))
         << row.clues.family << " " << row.clues.chat_template;
   }
+}
+
+TEST(ChooseEncoding, conversations_of_v4_1_are_refused_by_name) {
+  const Result<Prompt> prompt = render_prompt({}, {.encoding = PromptEncoding::kV41});
+  ASSERT_FALSE(prompt.ok());
+  EXPECT_EQ(prompt.error().code, ErrorCode::kUnsupported);
+  EXPECT_EQ(prompt.error().found, "v4.1");
 }
 
 }  // namespace

@@ -29,6 +29,7 @@ enum class PromptEncoding {
   kV32,            // V3.2
   kV4Preview,      // V4 of April 2026
   kV4Release0731,  // V4 of July 2026, which changed what efforts say
+  kV41,            // V4.1; not rendered yet: conversations are refused, plain text runs
 };
 std::string_view prompt_encoding_name(PromptEncoding encoding);  // "v3", "r1", "r1-0528", "v3.1", "v3.2", ...
 

@@ -43,12 +43,24 @@ StateOptions default_state_options(const ModelDescription& description, NumericM
     }
     return options;
   }
+  if (description.activation_block == 32) {
+    // V4.1: the roundings are steps of the trained model in both modes. What they leave (4 bits of an E4M3 value; 2
+    // bits of E2M1 times 4 of its scale) is exact in BF16.
+    if (mode == NumericMode::kExact) return options;
+    options.kv_rounding = ops::KvRounding::kE4m3By32;
+    options.entry_rounding = ops::KvRounding::kE2m1By16;
+    options.index_rounding = ops::KvRounding::kE2m1By32;
+    if (mode == NumericMode::kPublished) return options;
+    options.kv_format = ops::KvFormat::kBf16;
+    options.index_format = ops::KvFormat::kFp4;
+    return options;
+  }
   const bool fp4_keys = can_be_fp4(description.index_head_dim);
   switch (mode) {
     case NumericMode::kExact:
       break;
     case NumericMode::kPublished:
-      options.kv_rounding = ops::KvRounding::kE4m3;
+      options.kv_rounding = options.entry_rounding = ops::KvRounding::kE4m3;
       options.index_rounding = fp4_keys ? ops::KvRounding::kHadamardE2m1 : ops::KvRounding::kNone;
       break;
     case NumericMode::kFast:
@@ -97,6 +109,14 @@ Result<StateLayout> StateLayout::create(const ModelDescription& description, std
   for (const LayerDescription& layer : layers) {
     LayerLayout l;
     if (!is_mla(layer.attention)) l.window_offset = tail.take(layout.window * layout.kv_row_bytes);
+    if (layer.entries_layer >= 0) {
+      const LayerLayout& source = layout.layers[static_cast<size_t>(layer.entries_layer)];
+      l.rows_per_page = source.rows_per_page;
+      l.entries_offset = source.entries_offset;
+      l.index_offset = source.index_offset;
+      layout.layers.push_back(l);
+      continue;
+    }
     if (layer.compress_ratio > 0) {
       l.rows_per_page = layout.page_tokens / layer.compress_ratio;
       l.entries_offset = page.take(l.rows_per_page * layout.kv_row_bytes);
@@ -104,7 +124,7 @@ Result<StateLayout> StateLayout::create(const ModelDescription& description, std
     if (has_indexer(layer.attention)) l.index_offset = page.take(l.rows_per_page * layout.index_row_bytes);
     if (has_compressor(layer.attention)) {
       l.compressor = compressor(layer, description.head_dim);
-      if (has_indexer(layer.attention)) l.index_compressor = compressor(layer, description.index_head_dim);
+      if (layer.attention == AttentionKind::kCsa) l.index_compressor = compressor(layer, description.index_head_dim);
     }
     layout.layers.push_back(l);
   }
@@ -118,12 +138,15 @@ Result<StateLayout> StateLayout::create(const ModelDescription& description, std
       if (c->ratio > 0) c->pending_offset = tail.take(2 * (c->ratio - 1) * c->width() * 4);
     }
   }
+  const std::string entry_rounding =
+      options.entry_rounding == options.kv_rounding ? "" : fmt::format("/{}", static_cast<int>(options.entry_rounding));
   layout.page_bytes = page.total();
   layout.tail_bytes = tail.total();
-  layout.identity = fmt::format("{} mode={} kv={} index={} rounding={}/{} mtp={} page={}", model_identity,
-                                numeric_mode_name(mode), ops::kv_format_name(options.kv_format),
-                                ops::kv_format_name(options.index_format), static_cast<int>(options.kv_rounding),
-                                static_cast<int>(options.index_rounding), layout.options.mtp, layout.page_tokens);
+  layout.identity =
+      fmt::format("{} mode={} kv={} index={} rounding={}/{}{} mtp={} page={}", model_identity, numeric_mode_name(mode),
+                  ops::kv_format_name(options.kv_format), ops::kv_format_name(options.index_format),
+                  static_cast<int>(options.kv_rounding), static_cast<int>(options.index_rounding), entry_rounding,
+                  layout.options.mtp, layout.page_tokens);
   return layout;
 }
 

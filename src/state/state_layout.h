@@ -29,7 +29,8 @@ namespace hadal {
 struct StateOptions {
   ops::KvFormat kv_format = ops::KvFormat::kF32;
   ops::KvFormat index_format = ops::KvFormat::kF32;
-  ops::KvRounding kv_rounding = ops::KvRounding::kNone;     // of window rows and entries, before they are stored
+  ops::KvRounding kv_rounding = ops::KvRounding::kNone;     // of window rows and latents, before they are stored
+  ops::KvRounding entry_rounding = ops::KvRounding::kNone;  // of compressed entries, before they are stored
   ops::KvRounding index_rounding = ops::KvRounding::kNone;  // of index keys, before they are stored
   bool mtp = false;                                         // also keep what the draft layer needs
 };
@@ -51,6 +52,7 @@ struct CompressorLayout {
   bool overlaps() const { return coff == 2; }
 };
 
+// Layers that share entries and index keys have the offsets of the layer that makes them.
 struct LayerLayout {
   int64_t window_offset = -1;  // into the tail: [window, kv_row_bytes]; -1: no window
   // Layers with entries only (rows_per_page > 0); offsets into a page.

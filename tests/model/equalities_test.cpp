@@ -271,11 +271,12 @@ TEST_P(Equalities, a_state_saved_on_one_device_is_the_same_state_on_the_other) {
 
 std::vector<Setup> setups() {
   std::vector<Setup> all;
-  for (const char* folder : {"tests/data/v4-random", "tests/data/v4-random-fp8", "models/v4-tiny",
-                             "tests/data/v3-random", "tests/data/v3-random-fp8", "tests/data/v32-random"}) {
+  for (const char* folder :
+       {"tests/data/v4-random", "tests/data/v4-random-fp8", "models/v4-tiny", "tests/data/v3-random",
+        "tests/data/v3-random-fp8", "tests/data/v32-random", "tests/data/v41-random", "tests/data/v41-random-fp8"}) {
     for (const NumericMode mode : {NumericMode::kExact, NumericMode::kPublished, NumericMode::kFast}) {
       all.push_back({folder, mode});
-      if (std::string_view(folder).find("v4") != std::string_view::npos) {
+      if (std::string_view(folder).find("v4-") != std::string_view::npos) {
         all.push_back({folder, mode, Device::Kind::kCuda});
       }
     }

@@ -15,7 +15,9 @@ void hc_pre(Device& device, const HcPre& op) {
   HADAL_CHECK(op.n >= 1 && op.n <= 8 && op.C % 8 == 0 && op.norm_eps > 0, "hc_pre: n, C, norm_eps", op.n, op.C,
               op.norm_eps);
   HADAL_CHECK((op.post == nullptr) == (op.comb == nullptr), "hc_pre: a head has neither post nor comb");
-  if (run_on_cuda(device, &CudaOps::hc_pre, op)) return;
+  HADAL_CHECK(op.projected != nullptr || (op.pre_in != nullptr && op.comb == nullptr), "hc_pre: nothing to read with");
+  if (run_on_cuda(device, &CudaOps::hc_pre, op, op.pre_in == nullptr && op.pre_out == nullptr, "hc_pre: lagging mixes"))
+    return;
   CpuDevice& cpu = as_cpu(device);
   choose_version(hc_pre_versions(), cpu.level()).run(cpu, op);
 }

@@ -9,6 +9,9 @@
 //   sinkhorn(A): row softmax, + eps, column normalisation, then iters - 1 times rows, columns; eps is added to every
 //   divisor. The last step is a column normalisation; iters is part of the model, never "until converged".
 //
+// With pre_in the streams are read with that instead, and pre_out takes the new one: the mixes of V4.1 lag by a
+// sublayer. Without a product fn v the streams are read with pre_in and nothing else happens.
+//
 // The head's collapse is the same with only the n `pre` values (post and comb null).
 // Sources: mHC, arXiv 2512.24880; hc_pre and hc_head of the release's inference/model.py and kernel.py, which win where
 // they differ (order of normalisations, eps on pre).
@@ -21,10 +24,12 @@ namespace hadal::ops {
 
 struct HcPre {
   const float* x = nullptr;          // [T, n, C] streams
-  const float* projected = nullptr;  // [T, (2 + n) n], or [T, n] for a head: fn v, before the scalar q
+  const float* projected = nullptr;  // [T, (2 + n) n], or [T, n] for a head: fn v, before the scalar q; or null
   const float* scale = nullptr;      // [3] or [1]
   const float* base = nullptr;       // [(2 + n) n] or [n]
   float* u = nullptr;                // [T, C]
+  const float* pre_in = nullptr;     // [T, n]; null: this sublayer's own
+  float* pre_out = nullptr;          // [T, n], may be pre_in; null: nobody wants it
   float* post = nullptr;             // [T, n]; null for a head
   float* comb = nullptr;             // [T, n, n]; null for a head
   int64_t T = 0;

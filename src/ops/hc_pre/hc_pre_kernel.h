@@ -42,8 +42,18 @@ inline void collapse_streams(const float* x, const float* pre, float* u, int64_t
   if (rest > 0) store_first(u + whole, mix([&](const float* p) { return load_first(p, rest); }, whole), rest);
 }
 
+inline void collapse_token(const HcPre& op, int64_t t, const float* pre) {
+  const float* x = op.x + t * op.n * op.C;
+  if (op.n == 4) {
+    collapse_streams<4>(x, pre, op.u + t * op.C, op.n, op.C);
+  } else {
+    collapse_streams<0>(x, pre, op.u + t * op.C, op.n, op.C);
+  }
+}
+
 inline void hc_pre_token(const HcPre& op, int64_t t) {
   const int64_t n = op.n;
+  if (op.projected == nullptr) return collapse_token(op, t, op.pre_in + t * n);
   const bool is_head = op.comb == nullptr;
   const float* x = op.x + t * n * op.C;
   const float* projected = op.projected + t * (is_head ? n : (2 + n) * n);
@@ -70,10 +80,10 @@ inline void hc_pre_token(const HcPre& op, int64_t t) {
     }
   }
 
-  if (n == 4) {
-    collapse_streams<4>(x, pre, op.u + t * op.C, n, op.C);
-  } else {
-    collapse_streams<0>(x, pre, op.u + t * op.C, n, op.C);
+  // The old mix is used up before the new one takes its place.
+  collapse_token(op, t, op.pre_in != nullptr ? op.pre_in + t * n : pre);
+  if (op.pre_out != nullptr) {
+    for (int64_t j = 0; j < n; ++j) op.pre_out[t * n + j] = pre[j];
   }
 }
 

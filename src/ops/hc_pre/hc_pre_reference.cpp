@@ -10,6 +10,16 @@ float sigmoid(float v) {
   return 1.0f / (1.0f + std::exp(-v));
 }
 
+// u[t] = sum_j pre[j] X[t, j]
+void collapse(const HcPre& op, int64_t t, const float* pre) {
+  const float* x = op.x + t * op.n * op.C;
+  for (int64_t c = 0; c < op.C; ++c) {
+    float sum = 0;
+    for (int64_t j = 0; j < op.n; ++j) sum += pre[j] * x[j * op.C + c];
+    op.u[t * op.C + c] = sum;
+  }
+}
+
 }  // namespace
 
 void sinkhorn(float* a, int64_t n, int64_t iters, float eps) {
@@ -44,6 +54,12 @@ void hc_pre_reference(CpuDevice&, const HcPre& op) {
   const bool is_head = op.comb == nullptr;
   for (int64_t t = 0; t < op.T; ++t) {
     const float* x = op.x + t * n * op.C;
+    float read_with[8];
+    if (op.pre_in != nullptr) std::copy_n(op.pre_in + t * n, n, read_with);
+    if (op.projected == nullptr) {
+      collapse(op, t, read_with);
+      continue;
+    }
     const float* projected = op.projected + t * (is_head ? n : (2 + n) * n);
     double square = 0;
     for (int64_t i = 0; i < n * op.C; ++i) square += static_cast<double>(x[i]) * x[i];
@@ -59,11 +75,9 @@ void hc_pre_reference(CpuDevice&, const HcPre& op) {
       for (int64_t i = 0; i < n * n; ++i) comb[i] = projected[2 * n + i] * q * op.scale[2] + op.base[2 * n + i];
       sinkhorn(comb, n, op.sinkhorn_iters, op.hc_eps);
     }
-    for (int64_t c = 0; c < op.C; ++c) {
-      float sum = 0;
-      for (int64_t j = 0; j < n; ++j) sum += pre[j] * x[j * op.C + c];
-      op.u[t * op.C + c] = sum;
-    }
+    if (op.pre_in == nullptr) std::copy_n(pre, n, read_with);
+    if (op.pre_out != nullptr) std::copy_n(pre, n, op.pre_out + t * n);
+    collapse(op, t, read_with);
   }
 }
 

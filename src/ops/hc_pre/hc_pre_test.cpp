@@ -221,6 +221,46 @@ TEST(HcPre, a_token_gives_the_same_bits_alone_in_a_batch_and_with_threads) {
   test::expect_rows_do_not_depend_on_company(hc_pre_versions(), random_problem(5, 3, 4104, false, 5));
 }
 
+// V4.1: the streams are read with the mix of the sublayer before, and this one's waits in its place.
+TEST(HcPre, a_lagging_mix_is_used_and_replaced) {
+  Problem p = random_problem(3, 4, 64, false, 7);
+  CpuDevice cpu({.n_threads = 1});
+  test::for_each_version(hc_pre_versions(), [&](const Version<HcPre>& version) {
+    const Problem::Outputs own = p.outputs(version.run, cpu, 0, 3);
+    const auto run = [&](std::vector<float>& mix, std::vector<float>& u, bool is_collapse) {
+      std::vector<float> post(12), comb(48);
+      version.run(cpu, {.x = p.x.data(),
+                        .projected = is_collapse ? nullptr : p.projected.data(),
+                        .scale = p.scale.data(),
+                        .base = p.base.data(),
+                        .u = u.data(),
+                        .pre_in = mix.data(),
+                        .pre_out = is_collapse ? nullptr : mix.data(),
+                        .post = is_collapse ? nullptr : post.data(),
+                        .comb = is_collapse ? nullptr : comb.data(),
+                        .T = 3,
+                        .n = 4,
+                        .C = 64,
+                        .sinkhorn_iters = p.sinkhorn_iters,
+                        .norm_eps = p.norm_eps,
+                        .hc_eps = p.hc_eps});
+      if (is_collapse) return;
+      EXPECT_TRUE(test::same_bits(post, own.post));
+      EXPECT_TRUE(test::same_bits(comb, own.comb));
+    };
+    std::vector<float> mix = {0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0};
+    std::vector<float> u(3 * 64);
+    run(mix, u, false);
+    for (size_t t = 0; t < 3; ++t) {
+      for (size_t c = 0; c < 64; ++c) EXPECT_EQ(u[t * 64 + c], p.x[(t * 4 + 1) * 64 + c]);
+    }
+    // What waits now is the mix that the sublayer would have used itself.
+    std::vector<float> collapsed(3 * 64);
+    run(mix, collapsed, true);
+    EXPECT_TRUE(test::same_bits(collapsed, own.u));
+  });
+}
+
 TEST(HcPre, nan_stays_in_its_token_and_zero_streams_are_fine) {
   Problem p = random_problem(3, 4, 64, false, 6);
   p.x[256 + 70] = std::numeric_limits<float>::quiet_NaN();

@@ -36,7 +36,11 @@ std::span<const Version<IndexSelect>> index_select_versions() {
 void index_select(Device& device, const IndexSelect& op) {
   HADAL_CHECK(op.D % (op.keys.format == KvFormat::kFp4 ? 32 : 16) == 0 && op.topk >= 1, "index_select: D and topk",
               op.D, op.topk);
-  if (run_on_cuda(device, &CudaOps::index_select, op)) return;
+  const bool is_two_level = op.best_blocks != nullptr || op.in_blocks != nullptr;
+  HADAL_CHECK(!is_two_level || (op.block_size >= 1 && op.block_size <= 16 && 16 % op.block_size == 0 &&
+                                op.topk_blocks * op.block_size >= op.topk),
+              "index_select: blocks", op.block_size, op.topk_blocks);
+  if (run_on_cuda(device, &CudaOps::index_select, op, !is_two_level, "index_select: two levels")) return;
   CpuDevice& cpu = as_cpu(device);
   choose_version(index_select_versions(), cpu.level()).run(cpu, op);
 }

@@ -3,6 +3,10 @@
 //   I[j] = sum_h w[h] max(0, q[h] . k[j]),   j < visible
 //   chosen: the min(topk, visible) largest; equal scores: the lower j wins; in ascending order of j
 //
+// Two levels (V4.1): a block's score is the largest of its block_size entries', of those that the token sees; the block
+// of the newest entry wins over all. best_blocks are the min(topk_blocks, blocks seen) best; with in_blocks only the
+// entries of those blocks are scored and chosen from.
+//
 // No softmax, no bias; w may be negative. With FP4 keys the query is rounded as they were (E2M1, a power-of-two scale
 // per 32 channels: the release rounds both or neither); rounding it twice changes nothing. Source: DeepSeek-V3.2 (DSA);
 // Indexer of the V4 release's inference/model.py, which leaves ties to its top-k.
@@ -22,12 +26,20 @@ struct IndexSelect {
   const int64_t* visible = nullptr;  // [T] entries that token t sees
   int32_t* chosen = nullptr;         // [T, topk] out, ascending; unused slots are left alone
   int64_t* n_chosen = nullptr;       // [T] out: min(topk, visible)
-  float* scores = nullptr;           // [T, scores_stride] out, or null when nobody wants them
+  float* scores = nullptr;           // [T, scores_stride] out, or null; minus infinity outside in_blocks
   int64_t scores_stride = 0;
   int64_t T = 0;
   int64_t H = 0;
   int64_t D = 0;  // a multiple of 16; of 32 with FP4 keys
   int64_t topk = 0;
+
+  // Two-level choice: at most one of best_blocks and in_blocks. topk_blocks * block_size is at least topk.
+  int64_t block_size = 0;  // 1, 2, 4, 8 or 16
+  int64_t topk_blocks = 0;
+  int32_t* best_blocks = nullptr;        // [T, topk_blocks] out, ascending, or null
+  int64_t* n_best_blocks = nullptr;      // [T] out
+  const int32_t* in_blocks = nullptr;    // [T, topk_blocks] ascending, the newest entry's among them, or null
+  const int64_t* n_in_blocks = nullptr;  // [T]
 
   // On a GPU, which does not show `visible` to the host: a bound of it, and where scores lie that nobody wants to see.
   int64_t visible_max = 0;

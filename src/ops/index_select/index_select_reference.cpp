@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <limits>
 #include <numeric>
 #include <vector>
 
@@ -16,6 +17,33 @@ void select_topk(const float* scores, int64_t n, int64_t k, int32_t* chosen) {
   std::sort(order.begin(), order.begin() + count);
   std::copy_n(order.begin(), count, chosen);
 }
+
+namespace {
+
+constexpr float kHidden = -std::numeric_limits<float>::infinity();
+
+void hide_other_blocks(const IndexSelect& op, int64_t t, std::vector<float>& scores) {
+  const int32_t* blocks = op.in_blocks + t * op.topk_blocks;
+  for (size_t j = 0; j < scores.size(); ++j) {
+    const auto block = static_cast<int32_t>(static_cast<int64_t>(j) / op.block_size);
+    if (!std::binary_search(blocks, blocks + op.n_in_blocks[t], block)) scores[j] = kHidden;
+  }
+}
+
+void choose_blocks(const IndexSelect& op, int64_t t, const std::vector<float>& scores) {
+  const auto visible = static_cast<int64_t>(scores.size());
+  std::vector<float> best(static_cast<size_t>((visible + op.block_size - 1) / op.block_size), kHidden);
+  for (int64_t j = 0; j < visible; ++j) {
+    float& score = best[static_cast<size_t>(j / op.block_size)];
+    score = std::max(score, scores[static_cast<size_t>(j)]);
+  }
+  if (!best.empty()) best.back() = std::numeric_limits<float>::infinity();
+  const auto n_blocks = static_cast<int64_t>(best.size());
+  op.n_best_blocks[t] = std::min(op.topk_blocks, n_blocks);
+  select_topk(best.data(), n_blocks, op.topk_blocks, op.best_blocks + t * op.topk_blocks);
+}
+
+}  // namespace
 
 void index_select_reference(CpuDevice&, const IndexSelect& op) {
   std::vector<float> key(static_cast<size_t>(op.D));
@@ -38,8 +66,11 @@ void index_select_reference(CpuDevice&, const IndexSelect& op) {
       }
       scores[static_cast<size_t>(j)] = static_cast<float>(score);
     }
-    op.n_chosen[t] = std::min(op.topk, visible);
-    select_topk(scores.data(), visible, op.topk, op.chosen + t * op.topk);
+    if (op.in_blocks != nullptr) hide_other_blocks(op, t, scores);
+    if (op.best_blocks != nullptr) choose_blocks(op, t, scores);
+    const auto n_live = std::count_if(scores.begin(), scores.end(), [](float s) { return s > kHidden; });
+    op.n_chosen[t] = std::min<int64_t>(op.topk, n_live);
+    select_topk(scores.data(), visible, op.n_chosen[t], op.chosen + t * op.topk);
     if (op.scores != nullptr) std::copy(scores.begin(), scores.end(), op.scores + t * op.scores_stride);
   }
 }

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "base/dtype.h"
@@ -103,19 +104,24 @@ class PreparedQuery {
 class PreparedKeys {
  public:
   void prepare(const IndexSelectKernels& kernels, const IndexSelect& op, int64_t begin, int64_t end) {
+    add(kernels, op, begin, end, 0);
+  }
+
+  // Keys [begin, end) behind the first `at` of the block.
+  void add(const IndexSelectKernels& kernels, const IndexSelect& op, int64_t begin, int64_t end, int64_t at) {
     if (op.keys.format == KvFormat::kFp4) {
       const int64_t n_blocks = op.D / kIndexBlock;
       codes_.resize(static_cast<size_t>(kKeyBlock * op.D));
       scales_.resize(static_cast<size_t>(kKeyBlock * n_blocks));
       for (int64_t j = begin; j < end; ++j) {
-        const int64_t i = j - begin;
+        const int64_t i = at + j - begin;
         kernels.expand_fp4(op.keys.row(j), op.D, codes_.data() + i * op.D, scales_.data() + i * n_blocks);
       }
     } else {
       values_.resize(static_cast<size_t>(kKeyBlock * op.D));
       const DecodeRow decode = decode_row_for(kernels.level);
       for (int64_t j = begin; j < end; ++j) {
-        decode(op.keys.format, op.keys.row(j), op.D, 0, values_.data() + (j - begin) * op.D);
+        decode(op.keys.format, op.keys.row(j), op.D, 0, values_.data() + (at + j - begin) * op.D);
       }
     }
   }
@@ -133,6 +139,14 @@ struct Worker {
   PreparedKeys keys;
   std::array<PreparedQuery, kTileTokens> queries;
   std::array<TopkStream, kTileTokens> streams;
+  std::array<TopkStream, kTileTokens> block_streams;  // two-level choice
+
+  void reset(const IndexSelect& op, int64_t n_tokens) {
+    for (int64_t i = 0; i < n_tokens; ++i) {
+      streams[static_cast<size_t>(i)].reset(op.topk);
+      if (op.best_blocks != nullptr) block_streams[static_cast<size_t>(i)].reset(op.topk_blocks);
+    }
+  }
 };
 
 Worker& this_thread_worker() {
@@ -149,12 +163,31 @@ void take_all(const IndexSelect& op, int64_t t) {
   int32_t* chosen = op.chosen + t * op.topk;
   for (int64_t j = 0; j < op.visible[t]; ++j) chosen[j] = static_cast<int32_t>(j);
   op.n_chosen[t] = op.visible[t];
+  if (op.best_blocks == nullptr) return;
+  // No more than topk entries: all their blocks are among the best.
+  op.n_best_blocks[t] = (op.visible[t] + op.block_size - 1) / op.block_size;
+  int32_t* blocks = op.best_blocks + t * op.topk_blocks;
+  for (int64_t b = 0; b < op.n_best_blocks[t]; ++b) blocks[b] = static_cast<int32_t>(b);
+}
+
+// The blocks of n scores from entry j on, the first of a block, to a stream of blocks.
+void offer_blocks(const IndexSelect& op, int64_t t, const float* scores, int64_t n, int64_t j, TopkStream& blocks) {
+  float best[kKeyBlock];
+  const int64_t n_blocks = (n + op.block_size - 1) / op.block_size;
+  for (int64_t b = 0; b < n_blocks; ++b) {
+    const float* first = scores + b * op.block_size;
+    best[b] = *std::max_element(first, first + std::min(op.block_size, n - b * op.block_size));
+  }
+  const int64_t first_block = j / op.block_size;
+  const int64_t newest = (op.visible[t] - 1) / op.block_size - first_block;
+  if (newest >= 0 && newest < n_blocks) best[newest] = std::numeric_limits<float>::infinity();
+  blocks.offer(best, n_blocks, first_block);
 }
 
 // Tokens [t0, t0 + n_tokens) over the keys [begin, end), as far as each sees them: candidates to the streams.
 void score_keys(const IndexSelectKernels& kernels, const IndexSelect& op, int64_t t0, int64_t n_tokens, int64_t begin,
-                int64_t end, std::span<const PreparedQuery> queries, PreparedKeys& keys,
-                std::span<TopkStream> streams) {
+                int64_t end, std::span<const PreparedQuery> queries, Worker& worker) {
+  PreparedKeys& keys = worker.keys;
   const int64_t H = round_up(op.H, kHeadGroup);
   const auto score = op.keys.format == KvFormat::kFp4 ? kernels.score_fp4 : kernels.score_f32;
   int64_t visible_max = 0;
@@ -170,7 +203,8 @@ void score_keys(const IndexSelectKernels& kernels, const IndexSelect& op, int64_
       const int64_t n = std::min(std::min(j + kKeyBlock, end), op.visible[t]) - j;
       if (n <= 0 || takes_all(op, t)) continue;
       score(queries[static_cast<size_t>(i)].view(), keys.view(), n, H, op.D, scores);
-      streams[static_cast<size_t>(i)].offer(scores, n, j);
+      worker.streams[static_cast<size_t>(i)].offer(scores, n, j);
+      if (op.best_blocks != nullptr) offer_blocks(op, t, scores, n, j, worker.block_streams[static_cast<size_t>(i)]);
       if (op.scores != nullptr) std::copy_n(scores, n, op.scores + t * op.scores_stride + j);
     }
   }
@@ -183,9 +217,50 @@ void prepare_queries(const IndexSelectKernels& kernels, const IndexSelect& op, i
   }
 }
 
-void finish(const IndexSelect& op, int64_t t, TopkStream& stream) {
+void finish(const IndexSelect& op, int64_t t, size_t i, Worker& worker) {
   if (takes_all(op, t)) return take_all(op, t);
-  op.n_chosen[t] = stream.write_ascending(op.chosen + t * op.topk);
+  op.n_chosen[t] = worker.streams[i].write_ascending(op.chosen + t * op.topk);
+  if (op.best_blocks == nullptr) return;
+  op.n_best_blocks[t] = worker.block_streams[i].write_ascending(op.best_blocks + t * op.topk_blocks);
+}
+
+// One token over the entries of its in_blocks, as many whole blocks at a time as make a block of keys.
+void score_pool(const IndexSelectKernels& kernels, const IndexSelect& op, int64_t t, Worker& worker) {
+  const int64_t H = round_up(op.H, kHeadGroup);
+  const auto score = op.keys.format == KvFormat::kFp4 ? kernels.score_fp4 : kernels.score_f32;
+  const int32_t* blocks = op.in_blocks + t * op.topk_blocks;
+  const int64_t piece = kKeyBlock / op.block_size;
+  if (op.scores != nullptr) {
+    std::fill_n(op.scores + t * op.scores_stride, op.visible[t], -std::numeric_limits<float>::infinity());
+  }
+  float scores[kKeyBlock];
+  for (int64_t b0 = 0; b0 < op.n_in_blocks[t]; b0 += piece) {
+    const int64_t b1 = std::min(b0 + piece, op.n_in_blocks[t]);
+    const auto first_of = [&](int64_t b) { return blocks[b] * op.block_size; };
+    const auto end_of = [&](int64_t b) { return std::min(first_of(b) + op.block_size, op.visible[t]); };
+    for (int64_t b = b0; b < b1; ++b) {
+      worker.keys.add(kernels, op, first_of(b), end_of(b), (b - b0) * op.block_size);
+    }
+    // Only the last block may be cut, and it is the newest.
+    const int64_t n = (b1 - 1 - b0) * op.block_size + end_of(b1 - 1) - first_of(b1 - 1);
+    score(worker.queries[0].view(), worker.keys.view(), n, H, op.D, scores);
+    for (int64_t b = b0; b < b1; ++b) {
+      const float* of_block = scores + (b - b0) * op.block_size;
+      const int64_t n_block = end_of(b) - first_of(b);
+      worker.streams[0].offer(of_block, n_block, first_of(b));
+      if (op.scores != nullptr) std::copy_n(of_block, n_block, op.scores + t * op.scores_stride + first_of(b));
+    }
+  }
+}
+
+void pools_of_tokens(const IndexSelectKernels& kernels, CpuDevice& cpu, const IndexSelect& op) {
+  cpu.pool().run(op.T, [&](int64_t t) {
+    Worker& worker = this_thread_worker();
+    worker.reset(op, 1);
+    prepare_queries(kernels, op, t, 1, worker.queries);
+    if (!takes_all(op, t)) score_pool(kernels, op, t, worker);
+    finish(op, t, 0, worker);
+  });
 }
 
 void tiles_of_tokens(const IndexSelectKernels& kernels, CpuDevice& cpu, const IndexSelect& op) {
@@ -193,12 +268,33 @@ void tiles_of_tokens(const IndexSelectKernels& kernels, CpuDevice& cpu, const In
   const int64_t tile = std::clamp(op.T / n_tasks_wanted, int64_t{1}, kTileTokens);
   cpu.pool().for_slices(op.T, tile, [&](int64_t t0, int64_t t1) {
     Worker& worker = this_thread_worker();
-    for (TopkStream& stream : worker.streams) stream.reset(op.topk);
+    worker.reset(op, t1 - t0);
     prepare_queries(kernels, op, t0, t1 - t0, worker.queries);
-    score_keys(kernels, op, t0, t1 - t0, 0, INT64_MAX, worker.queries, worker.keys, worker.streams);
-    for (int64_t t = t0; t < t1; ++t) finish(op, t, worker.streams[static_cast<size_t>(t - t0)]);
+    score_keys(kernels, op, t0, t1 - t0, 0, INT64_MAX, worker.queries, worker);
+    for (int64_t t = t0; t < t1; ++t) finish(op, t, static_cast<size_t>(t - t0), worker);
   });
 }
+
+// The best of many streams, `width` of each at most.
+class Found {
+ public:
+  void clear(int64_t n_streams, int64_t width) {
+    width_ = width;
+    packed_.resize(static_cast<size_t>(n_streams * width));
+    n_.assign(static_cast<size_t>(n_streams), 0);
+  }
+  void put(int64_t i, TopkStream& stream) {
+    const std::span<const uint64_t> best = stream.best();
+    std::copy(best.begin(), best.end(), packed_.begin() + i * width_);
+    n_[static_cast<size_t>(i)] = best.size();
+  }
+  std::span<const uint64_t> at(int64_t i) const { return {packed_.data() + i * width_, n_[static_cast<size_t>(i)]}; }
+
+ private:
+  int64_t width_ = 0;
+  std::vector<uint64_t> packed_;
+  std::vector<size_t> n_;
+};
 
 // Tokens [t0, t0 + n_tokens), at most a tile of them.
 void ranges_of_keys(const IndexSelectKernels& kernels, CpuDevice& cpu, const IndexSelect& op, int64_t t0,
@@ -210,34 +306,33 @@ void ranges_of_keys(const IndexSelectKernels& kernels, CpuDevice& cpu, const Ind
       std::max(kRangeKeysMin, round_up((visible_max + n_ranges_wanted - 1) / n_ranges_wanted, kKeyBlock));
   const int64_t n_ranges = (visible_max + range - 1) / range;
 
-  // The caller's buffers hold the queries and, [range, token, topk], what each range has found.
+  // The caller's buffers hold the queries and what each range has found: [range, token, topk].
   Worker& mine = this_thread_worker();
   prepare_queries(kernels, op, t0, n_tokens, mine.queries);
-  thread_local std::vector<uint64_t> found;
-  thread_local std::vector<int64_t> n_found;
-  found.resize(static_cast<size_t>(n_ranges * n_tokens * op.topk));
-  n_found.assign(static_cast<size_t>(n_ranges * n_tokens), 0);
-  uint64_t* found_data = found.data();
-  int64_t* n_found_data = n_found.data();
+  thread_local Found entries;
+  thread_local Found blocks;
+  entries.clear(n_ranges * n_tokens, op.topk);
+  blocks.clear(n_ranges * n_tokens, op.best_blocks == nullptr ? 0 : op.topk_blocks);
+  Found* entries_found = &entries;
+  Found* blocks_found = &blocks;
   const std::span<const PreparedQuery> queries = mine.queries;
   cpu.pool().run(n_ranges, [&](int64_t r) {
     Worker& worker = this_thread_worker();
-    for (int64_t i = 0; i < n_tokens; ++i) worker.streams[static_cast<size_t>(i)].reset(op.topk);
-    score_keys(kernels, op, t0, n_tokens, r * range, (r + 1) * range, queries, worker.keys, worker.streams);
+    worker.reset(op, n_tokens);
+    score_keys(kernels, op, t0, n_tokens, r * range, (r + 1) * range, queries, worker);
     for (int64_t i = 0; i < n_tokens; ++i) {
-      const std::span<const uint64_t> best = worker.streams[static_cast<size_t>(i)].best();
-      std::copy(best.begin(), best.end(), found_data + (r * n_tokens + i) * op.topk);
-      n_found_data[r * n_tokens + i] = static_cast<int64_t>(best.size());
+      entries_found->put(r * n_tokens + i, worker.streams[static_cast<size_t>(i)]);
+      if (op.best_blocks != nullptr) blocks_found->put(r * n_tokens + i, worker.block_streams[static_cast<size_t>(i)]);
     }
   });
+  mine.reset(op, n_tokens);
   for (int64_t i = 0; i < n_tokens; ++i) {
-    TopkStream& stream = mine.streams[static_cast<size_t>(i)];
-    stream.reset(op.topk);
+    const auto token = static_cast<size_t>(i);
     for (int64_t r = 0; r < n_ranges; ++r) {
-      const int64_t at = r * n_tokens + i;
-      stream.merge({found_data + at * op.topk, static_cast<size_t>(n_found_data[at])});
+      mine.streams[token].merge(entries.at(r * n_tokens + i));
+      if (op.best_blocks != nullptr) mine.block_streams[token].merge(blocks.at(r * n_tokens + i));
     }
-    finish(op, t0 + i, stream);
+    finish(op, t0 + i, token, mine);
   }
 }
 
@@ -245,6 +340,7 @@ void ranges_of_keys(const IndexSelectKernels& kernels, CpuDevice& cpu, const Ind
 
 void index_select_with(const IndexSelectKernels& kernels, CpuDevice& cpu, const IndexSelect& op) {
   const int64_t n_threads = cpu.pool().size();
+  if (op.in_blocks != nullptr) return pools_of_tokens(kernels, cpu, op);
   if (n_threads == 1 || op.T >= kTasksPerThread * n_threads) return tiles_of_tokens(kernels, cpu, op);
   for (int64_t t = 0; t < op.T; t += kTileTokens) {
     ranges_of_keys(kernels, cpu, op, t, std::min(kTileTokens, op.T - t));

@@ -68,12 +68,12 @@ std::span<const Version<RoundRows>> round_rows_versions() {
 
 void round_rows(Device& device, const RoundRows& op) {
   if (op.rounding == KvRounding::kNone) return;
-  const bool is_hadamard = op.rounding != KvRounding::kE4m3 && op.rounding != KvRounding::kE4m3By128;
-  HADAL_CHECK(!is_hadamard || (std::has_single_bit(static_cast<uint64_t>(op.D)) && op.D % 32 == 0), "round_rows: D",
-              op.D);
+  HADAL_CHECK(!has_hadamard(op.rounding) || (std::has_single_bit(static_cast<uint64_t>(op.D)) && op.D % 32 == 0),
+              "round_rows: D", op.D);
   if (run_on_cuda(device, &CudaOps::round_rows, op,
-                  op.rounding != KvRounding::kE4m3By128 && op.rounding != KvRounding::kHadamardE4m3,
-                  "round_rows: V3.2's roundings"))
+                  op.rounding == KvRounding::kE4m3 || op.rounding == KvRounding::kHadamardE2m1 ||
+                      op.rounding == KvRounding::kHadamard,
+                  "round_rows: roundings of V3.2 and V4.1"))
     return;
   CpuDevice& cpu = as_cpu(device);
   choose_version(round_rows_versions(), cpu.level()).run(cpu, op);

@@ -32,7 +32,15 @@ enum class KvRounding : uint8_t {
   // V3.2, a power-of-two scale for 128 channels:
   kE4m3By128,     // channels [0, D - rope_dim): the latent
   kHadamardE4m3,  // all D channels: Hadamard transform, then E4M3: index queries and keys
+  // V4.1, all D channels, rotated ones included:
+  kE4m3By32,  // window rows: a power-of-two scale
+  kE2m1By16,  // entries: an E4M3 scale
+  kE2m1By32,  // index queries and keys: a power-of-two scale, what kFp4 does
 };
+constexpr bool has_hadamard(KvRounding rounding) {
+  return rounding == KvRounding::kHadamardE2m1 || rounding == KvRounding::kHadamard ||
+         rounding == KvRounding::kHadamardE4m3;
+}
 
 struct RoundRows {
   float* x = nullptr;  // [T, D] in place, rows x_stride elements apart

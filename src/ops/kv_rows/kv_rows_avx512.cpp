@@ -175,6 +175,15 @@ void round_row(KvRounding rounding, float* x, int64_t D, int64_t rope_dim) {
       hadamard(x, D);
       fake_quantize_e4m3(x, static_cast<int>(D), kFp8WideBlock);
       return;
+    case KvRounding::kE4m3By32:
+      fake_quantize_e4m3(x, static_cast<int>(D), kFp8NarrowBlock);
+      return;
+    case KvRounding::kE2m1By16:
+      fake_quantize_e2m1_e4m3_scale(x, static_cast<int>(D), kFp4NarrowBlock);
+      return;
+    case KvRounding::kE2m1By32:
+      round_e2m1(x, D);
+      return;
   }
 }
 

@@ -10,6 +10,8 @@ namespace hadal::ops {
 
 inline constexpr int64_t kFp8Block = 64;       // E4M3 codes that share a scale
 inline constexpr int64_t kFp8WideBlock = 128;  // the same in V3.2
+inline constexpr int kFp8NarrowBlock = 32;     // of V4.1's window rows
+inline constexpr int kFp4NarrowBlock = 16;     // of V4.1's entries
 inline constexpr int64_t kFp4Block = 32;       // E2M1 codes that share a scale
 
 struct KvRowKernels {

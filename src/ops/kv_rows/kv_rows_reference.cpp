@@ -63,6 +63,15 @@ void round_row_reference(KvRounding rounding, float* x, int64_t D, int64_t rope_
       hadamard(x, D);
       fake_quantize_e4m3(x, static_cast<int>(D), kFp8WideBlock);
       return;
+    case KvRounding::kE4m3By32:
+      fake_quantize_e4m3(x, static_cast<int>(D), kFp8NarrowBlock);
+      return;
+    case KvRounding::kE2m1By16:
+      fake_quantize_e2m1_e4m3_scale(x, static_cast<int>(D), kFp4NarrowBlock);
+      return;
+    case KvRounding::kE2m1By32:
+      fake_quantize_e2m1(x, static_cast<int>(D), kFp4Block);
+      return;
   }
 }
 

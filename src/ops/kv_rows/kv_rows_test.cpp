@@ -240,14 +240,26 @@ TEST(KvRows, blocks_of_128_are_rounded_as_the_goldens_say) {
   }
 }
 
+TEST(KvRows, whole_rows_of_v4_1_are_rounded_as_the_goldens_say) {
+  const GoldenFile golden("layers/formats.safetensors");
+  const std::span<const float> in = golden.f32("act_fp8.in");
+  for (const CpuLevel level : {CpuLevel::kPortable, CpuLevel::kAvx2, CpuLevel::kAvx512}) {
+    // Rotated channels are rounded with the others.
+    EXPECT_TRUE(same_bits(rounded(level, KvRounding::kE4m3By32, in, 256, 64), golden.f32("act_fp8.pow2.b32")));
+    EXPECT_TRUE(same_bits(rounded(level, KvRounding::kE2m1By16, in, 256, 64), golden.f32("act_fp4.e4m3.b16")));
+    EXPECT_TRUE(same_bits(rounded(level, KvRounding::kE2m1By32, in, 256, 0), golden.f32("act_fp4.pow2.b32")));
+  }
+}
+
 TEST(KvRows, every_version_rounds_to_the_bits_of_the_reference) {
   const uint32_t seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937 random(seed);
   CpuDevice portable({.n_threads = 1, .level = CpuLevel::kPortable});
   for (int round = 0; round < 200; ++round) {
-    const KvRounding rounding = std::array{KvRounding::kE4m3, KvRounding::kHadamard, KvRounding::kHadamardE2m1,
-                                           KvRounding::kE4m3By128, KvRounding::kHadamardE4m3}[random() % 5];
+    const KvRounding rounding = std::array{KvRounding::kE4m3,      KvRounding::kHadamard,     KvRounding::kHadamardE2m1,
+                                           KvRounding::kE4m3By128, KvRounding::kHadamardE4m3, KvRounding::kE4m3By32,
+                                           KvRounding::kE2m1By16,  KvRounding::kE2m1By32}[random() % 8];
     const bool is_e4m3 = rounding == KvRounding::kE4m3 || rounding == KvRounding::kE4m3By128;
     const int64_t D = is_e4m3 ? std::array{512, 80, 128, 72}[random() % 4] : std::array{128, 32, 64, 512}[random() % 4];
     const int64_t rope_dim = is_e4m3 ? std::array{64, 16, 0, 8}[random() % 4] : 0;

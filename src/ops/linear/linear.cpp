@@ -89,8 +89,9 @@ std::span<const Version<Linear>> linear_versions() {
 void pack_rows(Device& device, const PackRows& op) {
   HADAL_CHECK(op.out.format == row_format(op.rounding), "pack_rows: format does not fit the rounding");
   if (run_on_cuda(device, &CudaOps::pack_rows, op,
-                  op.rounding != ActivationRounding::kInt8 && op.rounding != ActivationRounding::kE4m3FloatScale,
-                  "pack_rows: 8-bit rows, float scales"))
+                  op.rounding != ActivationRounding::kInt8 && op.rounding != ActivationRounding::kE4m3FloatScale &&
+                      op.rounding != ActivationRounding::kE4m3By32,
+                  "pack_rows: 8-bit rows, float scales, scales of 32 channels"))
     return;
   CpuDevice& cpu = as_cpu(device);
   choose_version(pack_rows_versions(), cpu.level()).run(cpu, op);

@@ -19,7 +19,8 @@ enum class ActivationRounding {
   kNone,            // float as they are
   kBf16,            // rounded to BF16
   kE4m3,            // per token and 128 channels to E4M3 with a power-of-two scale, and back: the published rounding
-  kE4m3FloatScale,  // the same with a float scale, largest / 448: that of V3 and R1
+  kE4m3By32,        // the same per 32 channels: that of V4.1
+  kE4m3FloatScale,  // kE4m3 with a float scale, largest / 448: that of V3 and R1
   kInt8,            // per token and 32 channels to -127..127 times a scale (int8_rows.h); for FP4 weights only
 };
 

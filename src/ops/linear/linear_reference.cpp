@@ -73,6 +73,7 @@ void pack_rows_reference(CpuDevice&, const PackRows& op) {
       auto* v = reinterpret_cast<float*>(row);
       std::memcpy(v, x, static_cast<size_t>(out.K) * sizeof(float));
       if (op.rounding == ActivationRounding::kE4m3) fake_quantize_e4m3(v, static_cast<int>(out.K), 128);
+      if (op.rounding == ActivationRounding::kE4m3By32) fake_quantize_e4m3(v, static_cast<int>(out.K), 32);
       if (op.rounding == ActivationRounding::kE4m3FloatScale) {
         fake_quantize_e4m3_float_scale(v, static_cast<int>(out.K), 128);
       }

@@ -174,6 +174,20 @@ TEST(Linear, goldens_of_quantised_linears_hold) {
   }
 }
 
+TEST(Linear, activations_in_blocks_of_32_are_rounded_as_the_goldens_say) {
+  const test::GoldenFile golden("layers/formats.safetensors");
+  const std::span<const float> in = golden.f32("act_fp8.in");
+  for (const Version<PackRows>& version : pack_rows_versions()) {
+    if (version.level > detected_cpu_level()) continue;
+    CpuDevice cpu({.n_threads = 1, .level = version.level});
+    std::vector<float> out(in.size());
+    const PackedRows rows{
+        .format = RowFormat::kF32, .T = 12, .groups = 1, .K = 256, .data = reinterpret_cast<std::byte*>(out.data())};
+    version.run(cpu, {.x = in.data(), .x_stride = 256, .rounding = ActivationRounding::kE4m3By32, .out = rows});
+    EXPECT_TRUE(test::same_bits(out, golden.f32("act_fp8.pow2.b32")));
+  }
+}
+
 TEST(Linear, the_grouped_output_projection_meets_its_goldens) {
   const test::GoldenFile golden("layers/group_out.safetensors");
   const int64_t groups_of[] = {2, 3, 1, 8};

@@ -1,0 +1,61 @@
+#include "model/engram_token_map.h"
+
+#include <fmt/format.h>
+
+#include "base/json.h"
+#include "model/description_fields.h"
+
+namespace hadal {
+namespace {
+
+// 16 bytes for each token of the largest vocabulary.
+constexpr uint64_t kFileBytesMax = uint64_t{16} << 24;
+
+Error wrong(std::string_view name, std::string want, std::string found) {
+  return Error{.code = ErrorCode::kInvalid,
+               .what = "Engram's token map does not fit the model",
+               .in = std::string(name),
+               .want = std::move(want),
+               .found = std::move(found),
+               .hint = "every hash depends on every class: take the map that was made for this vocabulary"};
+}
+
+}  // namespace
+
+Result<std::vector<int32_t>> parse_engram_token_map(std::string_view text, const ModelDescription& d,
+                                                    std::string_view name) {
+  HADAL_ASSIGN(const json::Value list, json::parse(text, std::string(name)));
+  if (!list.is_array()) return wrong(name, "a list: one class per token", std::string(json::kind_name(list.kind())));
+  if (static_cast<int64_t>(list.items().size()) != d.vocab_size) {
+    return wrong(name, fmt::format("{} tokens (vocab_size)", d.vocab_size),
+                 fmt::format("{} tokens", list.items().size()));
+  }
+  std::vector<int32_t> classes;
+  classes.reserve(list.items().size());
+  for (const json::Value& item : list.items()) {
+    const std::optional<int64_t> v = item.as_int();
+    if (!v || *v < 0 || *v >= d.engram_n_classes) {
+      return wrong(fmt::format("{}, token {}", name, classes.size()),
+                   fmt::format("a class of 0 to {} (engram_compressed_vocab_size - 1)", d.engram_n_classes - 1),
+                   json::excerpt(item));
+    }
+    classes.push_back(static_cast<int32_t>(*v));
+  }
+  return classes;
+}
+
+Result<std::vector<int32_t>> read_engram_token_map(ModelFiles& files, const ModelDescription& d) {
+  if (!has_part(d, ModelPart::kEngram)) return std::vector<int32_t>();
+  if (!files.has(kEngramTokenMapFile)) {
+    return Error{.code = ErrorCode::kNotFound,
+                 .what = "the model has no token map for Engram",
+                 .in = files.place(),
+                 .want = fmt::format("{} beside the weights: one class per token", kEngramTokenMapFile),
+                 .found = "none",
+                 .hint = "it follows from the tokenizer, but computing it is not supported yet: put the map there"};
+  }
+  HADAL_ASSIGN(const std::string_view text, files.text(kEngramTokenMapFile, kFileBytesMax));
+  return parse_engram_token_map(text, d, fmt::format("{}/{}", files.place(), kEngramTokenMapFile));
+}
+
+}  // namespace hadal
