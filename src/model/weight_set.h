@@ -107,6 +107,7 @@ class WeightSet {
 
   const ModelWeights& weights() const;
   bool has_mtp() const;
+  bool has_block_types() const;   // some matrices are stored in GGUF's blocks
   uint64_t owned_bytes() const;   // widened vectors and tables
   uint64_t mapped_bytes() const;  // tensors used where they are mapped
 
