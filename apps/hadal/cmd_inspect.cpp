@@ -23,13 +23,14 @@ constexpr int kExitInterrupted = 130;
 struct Options {
   std::string path;  // empty: the embedded model
   bool tensors = false;
+  bool metadata = false;
   bool verify = false;
   bool json = false;
 };
 
 bool is_checkpoint_file(const fs::path& path) {
   const std::string name = path.filename().string();
-  return name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json");
+  return name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json") || name.ends_with(".gguf");
 }
 
 void print_row(std::string_view label, const std::string& text) {
@@ -67,15 +68,15 @@ std::string attention_sizes(const ModelDescription& d) {
 }
 
 // How it is spoken to. What is wrong with the files that say so is a finding like any other.
-std::string find_prompt(ModelFiles& files, InspectReport& report) {
+std::string find_prompt(ModelFiles& files, const GgufFile* gguf, InspectReport& report) {
   if (!report.description) return "";
-  Result<std::optional<Tokenizer>> tokenizer = read_tokenizer(files, *report.description);
+  Result<std::optional<Tokenizer>> tokenizer = read_tokenizer(files, gguf, *report.description);
   if (!tokenizer.ok()) {
     report.problems.push_back(std::move(tokenizer).error());
     return "";
   }
   const Tokenizer* known = *tokenizer ? &**tokenizer : nullptr;
-  Result<PromptEncoding> encoding = find_prompt_encoding(files, *report.description, known);
+  Result<PromptEncoding> encoding = find_prompt_encoding(files, gguf, *report.description, known);
   if (encoding.ok()) return std::string(prompt_encoding_name(*encoding));
   report.problems.push_back(std::move(encoding).error());
   return "";
@@ -122,6 +123,13 @@ void print_tensors(const Checkpoint& checkpoint) {
   }
 }
 
+void print_metadata(const Checkpoint& checkpoint) {
+  if (checkpoint.gguf() == nullptr) return;
+  const GgufFile& file = *checkpoint.gguf();
+  fmt::print("\nGGUF version {}, aligned to {} bytes\n", file.version, file.alignment);
+  for (const auto& [key, value] : file.metadata) fmt::print("  {:<46}{}\n", json::excerpt(key), value.shown());
+}
+
 void print_verified(const VerifyReport& report) {
   fmt::print("\n{} read: ", format_bytes(report.read_bytes));
   if (report.n_bad_tensors == 0) {
@@ -144,23 +152,25 @@ Result<VerifyReport> verify(const Checkpoint& checkpoint) {
 }
 
 void print_json(const InspectReport& report, std::string_view prompt, const std::optional<Checkpoint>& checkpoint,
-                bool tensors, const std::optional<VerifyReport>& verified) {
+                const Options& options, const std::optional<VerifyReport>& verified) {
   json::Value out = inspect_to_json(report);
   out.set("prompt_encoding", prompt.empty() ? json::Value() : json::Value::string(prompt));
-  if (tensors && checkpoint) out.set("tensors", tensors_to_json(*checkpoint));
+  if (options.metadata && checkpoint) out.set("metadata", metadata_to_json(*checkpoint));
+  if (options.tensors && checkpoint) out.set("tensors", tensors_to_json(*checkpoint));
   if (verified) out.set("verify", verify_to_json(*verified));
   fmt::print("{}\n", json::dump_pretty(out));
 }
 
 void print_text(const InspectReport& report, std::string_view prompt, const std::optional<Checkpoint>& checkpoint,
-                bool tensors, const std::optional<VerifyReport>& verified) {
+                const Options& options, const std::optional<VerifyReport>& verified) {
   if (report.description) {
     print_description(report, prompt);
   } else {
     fmt::print("{}\n", report.place);
   }
   if (report.has_weights) print_weights(report);
-  if (tensors && checkpoint) print_tensors(*checkpoint);
+  if (options.metadata && checkpoint) print_metadata(*checkpoint);
+  if (options.tensors && checkpoint) print_tensors(*checkpoint);
   if (verified) print_verified(*verified);
 }
 
@@ -173,14 +183,14 @@ Result<int> inspect(const Options& options) {
   HADAL_ASSIGN(ModelFiles files, options.path.empty() ? Result<ModelFiles>(embedded_model()) : ModelFiles::open(path));
   std::optional<Checkpoint> checkpoint;
   InspectReport report = inspect_model(files, checkpoint);
-  const std::string prompt = find_prompt(files, report);
+  const std::string prompt = find_prompt(files, checkpoint ? checkpoint->gguf() : nullptr, report);
   std::optional<VerifyReport> verified;
   if (options.verify && checkpoint) {
     Result<VerifyReport> result = verify(*checkpoint);
     if (!result.ok() && result.error().code == ErrorCode::kCancelled) return kExitInterrupted;
     HADAL_ASSIGN(verified, std::move(result));
   }
-  (options.json ? print_json : print_text)(report, prompt, checkpoint, options.tensors, verified);
+  (options.json ? print_json : print_text)(report, prompt, checkpoint, options, verified);
   if (!options.json) std::fflush(stdout);
   for (const Error& problem : report.problems) fmt::print(stderr, "{}\n", problem.to_string());
   const bool is_sound = report.problems.empty() && (!verified || verified->n_bad_tensors == 0);
@@ -194,11 +204,13 @@ void add_inspect_command(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("inspect", "Tell what a checkpoint or saved conversation holds");
   command
       ->add_option("path", options->path,
-                   "Model folder, name of a pulled model, .safetensors file or index, or a file that /save wrote; "
-                   "without it the "
+                   "Model folder, name of a pulled model, .safetensors file or index, .gguf file, or a file that /save "
+                   "wrote; without it the "
                    "embedded model")
       ->type_name("PATH");
   command->add_flag("--tensors", options->tensors, "List every tensor with its place");
+  command->add_flag("--metadata", options->metadata,
+                    "Show what a GGUF file says of itself; long lists by their length");
   command->add_flag("--verify", options->verify, "Read every number and look for NaN and infinity");
   command->add_flag("--json", options->json, "One JSON object with exact numbers");
   command->footer(
@@ -208,6 +220,7 @@ void add_inspect_command(CLI::App& app, Action& action) {
       "  hadal inspect ./DeepSeek-V4-Flash\n"
       "  hadal inspect ./DeepSeek-V4-Flash --verify\n"
       "  hadal inspect model.safetensors --tensors --json\n"
+      "  hadal inspect model-Q4_K_M.gguf --metadata\n"
       "  hadal inspect ~/.local/state/hadal/conversations/trip.state");
   command->callback([options, &action] { action = [options] { return inspect(*options); }; });
 }

@@ -22,9 +22,13 @@ std::vector<std::string> choices_of(const std::string& type) {
   return CLI::detail::split(type.substr(open + 2, close - open - 2), ',');
 }
 
+// A longer list of choices breaks the line of a page; the command's footer explains them.
+constexpr size_t kChoicesColumnsMax = 60;
+
 std::string placeholder_of(const CLI::Option& option, const std::vector<std::string>& choices) {
   if (option.get_type_size() == 0) return "";
-  if (!choices.empty()) return fmt::format("{}", fmt::join(choices, "|"));
+  const std::string list = fmt::format("{}", fmt::join(choices, "|"));
+  if (!list.empty() && list.size() <= kChoicesColumnsMax) return list;
   std::string word = first_part(option.get_type_name());
   if (word == "INT" || word == "UINT") word = "N";
   if (word == "FLOAT") word = "X";

@@ -48,6 +48,7 @@ void declare_commands(CLI::App& app, Action& action) {
   add_plan_command(app, action);
   add_inspect_command(app, action);
   add_synth_command(app, action);
+  add_convert_command(app, action);
   add_doctor_command(app, action);
   add_completions_command(app, action);
   add_manual_command(app, action);

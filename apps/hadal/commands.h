@@ -20,6 +20,7 @@ using Action = std::function<Result<int>()>;
 void add_bench_command(CLI::App& app, Action& action);
 void add_compare_command(CLI::App& app, Action& action);
 void add_completions_command(CLI::App& app, Action& action);
+void add_convert_command(CLI::App& app, Action& action);
 void add_doctor_command(CLI::App& app, Action& action);
 void add_eval_command(CLI::App& app, Action& action);
 void add_inspect_command(CLI::App& app, Action& action);

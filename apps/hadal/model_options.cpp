@@ -46,7 +46,7 @@ std::vector<std::string> mode_names() {
 void ModelOptions::add_to(CLI::App& command, bool has_default) {
   CLI::Option* option = command.add_option(
       "model", model,
-      "Folder with config.json and .safetensors files, one .safetensors file, or the name of a model "
+      "Folder with config.json and .safetensors files, one .safetensors or .gguf file, or the name of a model "
       "that `hadal pull` fetched" +
           std::string(has_default ? "; without it the embedded model" : ""));
   option->type_name("PATH");

@@ -26,7 +26,9 @@ Error not_pulled(const std::string& argument) {
       .code = ErrorCode::kNotFound,
       .what = "no such model",
       .in = argument,
-      .want = "a folder with config.json and .safetensors files, one .safetensors file, or the name of a pulled model",
+      .want =
+          "a folder with config.json and .safetensors files, one .safetensors or .gguf file, or the name of a pulled "
+          "model",
       .found = "nothing, neither as a path nor in `hadal list`",
       .hint = fmt::format("`hadal pull {0}` fetches it; `hadal pull {0} --dry-run` says how much that is", argument)};
 }

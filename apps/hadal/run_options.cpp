@@ -110,7 +110,7 @@ Result<void> check_usage(const RunOptions& options) {
   // A pulled model's name, or what could be one, is looked up when it is loaded.
   if (!path.empty() && !fs::exists(path, ignored) && !hub::parse_model_name(path).ok()) {
     return wrong_usage("no such model", "MODEL",
-                       "a folder with config.json, a .safetensors file, or OWNER/NAME of `hadal list`",
+                       "a folder with config.json, a .safetensors or .gguf file, or OWNER/NAME of `hadal list`",
                        fmt::format("\"{}\"", utf8::front(path, kShownBytesMax)),
                        "a prompt for the embedded model needs -p: hadal run -p 'TEXT'");
   }

@@ -11,25 +11,43 @@ namespace {
 struct DTypeInfo {
   DType dtype;
   std::string_view name;
-  int bits;
+  BlockSize block;
 };
 
-constexpr std::array<DTypeInfo, 14> kDTypes = {{
-    {DType::kF32, "F32", 32},
-    {DType::kF16, "F16", 16},
-    {DType::kBF16, "BF16", 16},
-    {DType::kF8E4M3, "F8_E4M3", 8},
-    {DType::kF8E5M2, "F8_E5M2", 8},
-    {DType::kF8E8M0, "F8_E8M0", 8},
-    {DType::kF4E2M1, "F4_E2M1", 4},
-    {DType::kI8, "I8", 8},
-    {DType::kU8, "U8", 8},
-    {DType::kI32, "I32", 32},
-    {DType::kI64, "I64", 64},
-    {DType::kF64, "F64", 64},
-    {DType::kBool, "BOOL", 8},
-    {DType::kI16, "I16", 16},
+constexpr std::array<DTypeInfo, 24> kDTypes = {{
+    {DType::kF32, "F32", {1, 4}},
+    {DType::kF16, "F16", {1, 2}},
+    {DType::kBF16, "BF16", {1, 2}},
+    {DType::kF8E4M3, "F8_E4M3", {1, 1}},
+    {DType::kF8E5M2, "F8_E5M2", {1, 1}},
+    {DType::kF8E8M0, "F8_E8M0", {1, 1}},
+    {DType::kF4E2M1, "F4_E2M1", {2, 1}},
+    {DType::kI8, "I8", {1, 1}},
+    {DType::kU8, "U8", {1, 1}},
+    {DType::kI32, "I32", {1, 4}},
+    {DType::kI64, "I64", {1, 8}},
+    {DType::kF64, "F64", {1, 8}},
+    {DType::kBool, "BOOL", {1, 1}},
+    {DType::kI16, "I16", {1, 2}},
+    {DType::kQ8_0, "Q8_0", {32, 34}},
+    {DType::kQ4_0, "Q4_0", {32, 18}},
+    {DType::kQ2K, "Q2_K", {256, 84}},
+    {DType::kQ3K, "Q3_K", {256, 110}},
+    {DType::kQ4K, "Q4_K", {256, 144}},
+    {DType::kQ5K, "Q5_K", {256, 176}},
+    {DType::kQ6K, "Q6_K", {256, 210}},
+    {DType::kIQ2XXS, "IQ2_XXS", {256, 66}},
+    {DType::kIQ4XS, "IQ4_XS", {256, 136}},
+    {DType::kMXFP4, "MXFP4", {32, 17}},
 }};
+
+constexpr bool is_in_order() {
+  for (size_t i = 0; i < kDTypes.size(); ++i) {
+    if (kDTypes[i].dtype != static_cast<DType>(i)) return false;
+  }
+  return true;
+}
+static_assert(is_in_order());
 
 // A binary format with few bits: sign, exponent, `kMantissa` bits of mantissa; `kBias` of its exponent.
 //
@@ -105,14 +123,23 @@ std::string_view dtype_name(DType dtype) {
 
 std::optional<DType> parse_dtype(std::string_view name) {
   for (const DTypeInfo& info : kDTypes) {
-    if (info.name == name) return info.dtype;
+    if (info.name == name && !is_block_type(info.dtype)) return info.dtype;
   }
   if (name == "F4") return DType::kF4E2M1;
   return std::nullopt;
 }
 
 int dtype_bits(DType dtype) {
-  return kDTypes[static_cast<size_t>(dtype)].bits;
+  const BlockSize block = dtype_block(dtype);
+  return 8 * block.bytes / block.values;
+}
+
+BlockSize dtype_block(DType dtype) {
+  return kDTypes[static_cast<size_t>(dtype)].block;
+}
+
+bool is_block_type(DType dtype) {
+  return dtype >= DType::kQ8_0;
 }
 
 float f16_to_f32(uint16_t code) {

@@ -27,11 +27,38 @@ enum class DType : uint8_t {
   kF64,
   kBool,
   kI16,
+  // GGUF's block types: a row is cut into blocks, each with its scales among its codes (base/blocks/block_codec.h).
+  kQ8_0,
+  kQ4_0,
+  kQ2K,
+  kQ3K,
+  kQ4K,
+  kQ5K,
+  kQ6K,
+  kIQ2XXS,
+  kIQ4XS,
+  kMXFP4,
 };
 
-std::string_view dtype_name(DType dtype);                 // safetensors' spelling: "BF16", "F8_E4M3", ...
-std::optional<DType> parse_dtype(std::string_view name);  // also "F4" for kF4E2M1; nothing for an unknown name
-int dtype_bits(DType dtype);                              // 4 for kF4E2M1
+std::string_view dtype_name(DType dtype);  // safetensors' spelling: "BF16", "F8_E4M3", ...; GGUF's: "Q4_K"
+std::optional<DType> parse_dtype(std::string_view name);  // a number type; also "F4" for kF4E2M1
+int dtype_bits(DType dtype);                              // of a number type: 4 for kF4E2M1
+
+// The least number of values that are stored together, and their bytes: {1, 4} for F32, {2, 1} for FP4, {256, 144} for
+// Q4_K. A row of a matrix is a whole number of these.
+struct BlockSize {
+  int values;
+  int bytes;
+};
+BlockSize dtype_block(DType dtype);
+inline constexpr int kBlockValuesMax = 256;
+bool is_block_type(DType dtype);  // one of GGUF's, with scales of its own
+
+// Bytes of n values in a row; n is a whole number of blocks, but for FP4, whose last byte may be half full.
+inline int64_t dtype_bytes(DType dtype, int64_t n) {
+  const BlockSize block = dtype_block(dtype);
+  return (n * block.bytes + block.values - 1) / block.values;
+}
 
 // --- to float, exact -------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ namespace hadal {
 //   F32, F16, BF16   [rows, cols]            none
 //   F8_E4M3   [rows, cols] bytes             E8M0 (or F32) [ceil(rows / scale_rows), ceil(cols / scale_cols)]
 //   F4_E2M1   [rows, cols / 2] bytes         E8M0 [rows, cols / 32] (scale_rows 1, scale_cols 32)
+//   Q8_0, ... [rows, cols / values] blocks   none: scales lie in the blocks (base/blocks/block_codec.h)
 //
 // Row-major; rows follow each other without gaps.
 struct Weight {
@@ -30,7 +31,7 @@ struct Weight {
   int scale_cols = 0;
 
   bool empty() const { return data == nullptr; }
-  int64_t row_bytes() const { return cols * dtype_bits(dtype) / 8; }
+  int64_t row_bytes() const { return dtype_bytes(dtype, cols); }
   int64_t scale_stride() const { return scale == nullptr ? 0 : (cols + scale_cols - 1) / scale_cols; }  // elements
   // Bytes of data and scales: what applying it to one token reads.
   int64_t bytes() const {

@@ -334,6 +334,7 @@ struct Run {
                                  .tokens_max = std::min<int64_t>(512, tokens),
                                  .context_tokens = context,
                                  .mtp = state_options.mtp,
+                                 .has_blocks = model.weights.has_block_types(),
                                  .wants_scores = mode != NumericMode::kFast};
     HADAL_ASSIGN(ForwardPass pass, ForwardPass::create(device, description, weights, forward));
     HADAL_ASSIGN(SequenceState state,

@@ -64,11 +64,12 @@ Result<EngineOptions> with_defaults(const LoadedModel& model, EngineOptions opti
   return options;
 }
 
-ForwardOptions forward_options(const EngineOptions& options) {
+ForwardOptions forward_options(const LoadedModel& model, const EngineOptions& options) {
   return {.mode = options.mode,
           .tokens_max = options.chunk_tokens,
           .context_tokens = options.context_tokens,
           .mtp = options.mtp,
+          .has_blocks = model.weights.has_block_types(),
           .wants_scores = options.wants_scores};
 }
 
@@ -109,7 +110,7 @@ Result<Plan> plan_of(const LoadedModel& model, const EngineOptions& options, con
        .owned_weight_bytes = owned_bytes,
        .tokenizer_bytes = tokenizer_bytes,
        .tokenizer_file_bytes = model.tokenizer_file_bytes,
-       .workspace_bytes = ForwardPass::workspace_bytes(model.description, forward_options(options), shape),
+       .workspace_bytes = ForwardPass::workspace_bytes(model.description, forward_options(model, options), shape),
        .state_bytes =
            layout.state_bytes(options.context_tokens, options.context_tokens / options.checkpoint_spacing_tokens +
                                                           static_cast<int64_t>(kRecentCheckpoints)),
@@ -221,7 +222,7 @@ Result<Engine> Engine::create(std::shared_ptr<const LoadedModel> model, const En
   }
   HADAL_ASSIGN(impl->weights, DeviceWeights::create(*impl->device, model->weights.weights(), impl->options.mtp));
   HADAL_ASSIGN(ForwardPass pass, ForwardPass::create(*impl->device, model->description, impl->weights.weights(),
-                                                     forward_options(impl->options)));
+                                                     forward_options(*model, impl->options)));
   impl->pass = std::move(pass);
   impl->model = std::move(model);
   return Engine(std::move(impl));

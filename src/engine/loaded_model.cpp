@@ -1,11 +1,15 @@
 #include "engine/loaded_model.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/hash.h"
 #include "device/cpu/host_memory.h"
 #include "engine/model_text.h"
+#include "formats/gguf/gguf_shards.h"
 #include "model/engram_token_map.h"
+#include "model/gguf/gguf_config.h"
 #include "plan/step_cost.h"
 
 namespace hadal {
@@ -22,7 +26,9 @@ Result<std::optional<json::Value>> optional_json(ModelFiles& files, std::string_
   return std::optional<json::Value>(std::move(value));
 }
 
-Result<ModelDescription> read_description(ModelFiles& files) {
+Result<ModelDescription> read_description(ModelFiles& files, const Checkpoint* checkpoint) {
+  if (checkpoint != nullptr && checkpoint->gguf() != nullptr)
+    return parse_gguf_description(*checkpoint->gguf(), checkpoint->tensors(), files.place());
   HADAL_ASSIGN(const std::optional<json::Value> config, optional_json(files, "config.json"));
   if (config) return parse_model_config(*config, files.place() + "/config.json");
   return Error{.code = ErrorCode::kNotFound,
@@ -39,7 +45,25 @@ double number_or(const json::Value& object, std::string_view key, double fallbac
 }
 
 bool is_expert(std::string_view name) {
-  return name.find(".experts.") != std::string_view::npos;
+  return name.find(".experts.") != std::string_view::npos || name.find("_exps.") != std::string_view::npos;
+}
+
+GenerationDefaults clamped(double temperature, double top_p) {
+  return {.temperature = std::clamp(temperature, 0.0, 10.0), .top_p = std::clamp(top_p, 0.0, 1.0)};
+}
+
+// From generation_config.json, or from the metadata of a GGUF file, which may lie among anybody's files.
+Result<GenerationDefaults> read_generation_defaults(ModelFiles& files, const GgufFile* gguf) {
+  if (gguf != nullptr) {
+    const auto number = [&](std::string_view key) {
+      const GgufValue* value = gguf->find(key);
+      return value == nullptr ? 1.0 : value->as_real().value_or(1.0);
+    };
+    return clamped(number("general.sampling.temp"), number("general.sampling.top_p"));
+  }
+  HADAL_ASSIGN(const std::optional<json::Value> config, optional_json(files, "generation_config.json"));
+  if (!config) return GenerationDefaults{};
+  return clamped(number_or(*config, "temperature", 1.0), number_or(*config, "top_p", 1.0));
 }
 
 }  // namespace
@@ -58,8 +82,11 @@ std::string model_identity(const ModelDescription& description, const Checkpoint
 
 Result<std::shared_ptr<const LoadedModel>> LoadedModel::open(ModelFiles files) {
   const uint64_t program_bytes = resident_bytes() - std::min(resident_bytes(), resident_anonymous_bytes());
-  HADAL_ASSIGN(ModelDescription description, read_description(files));
-  HADAL_ASSIGN(Checkpoint checkpoint, Checkpoint::open(files));
+  // What is missing is told in this order: configuration, then weights. A GGUF file has both.
+  Result<Checkpoint> opened = Checkpoint::open(files);
+  if (!opened.ok() && is_gguf_model(files)) return std::move(opened).error();
+  HADAL_ASSIGN(ModelDescription description, read_description(files, opened.ok() ? &*opened : nullptr));
+  HADAL_ASSIGN(Checkpoint checkpoint, std::move(opened));
   HADAL_ASSIGN(WeightSet weights, WeightSet::bind(description, checkpoint));
   if (!weights.has_mtp()) description.mtp_layers.clear();
   HADAL_ASSIGN(std::vector<int32_t> engram_classes, read_engram_token_map(files, description));
@@ -73,18 +100,15 @@ Result<std::shared_ptr<const LoadedModel>> LoadedModel::open(ModelFiles files) {
   model->widened_source_bytes =
       model->checkpoint.tensor_bytes() - std::min(model->checkpoint.tensor_bytes(), matrix_bytes);
 
-  HADAL_ASSIGN(model->tokenizer, read_tokenizer(model->files, model->description));
-  if (model->tokenizer) {
+  const GgufFile* gguf = model->checkpoint.gguf();
+  HADAL_ASSIGN(model->tokenizer, read_tokenizer(model->files, gguf, model->description));
+  if (model->tokenizer && gguf == nullptr) {
     HADAL_ASSIGN(const std::span<const std::byte> file, model->files.map("tokenizer.json"));
     model->tokenizer_file_bytes = file.size();
   }
   const Tokenizer* tokenizer = model->tokenizer ? &*model->tokenizer : nullptr;
-  HADAL_ASSIGN(model->prompt_encoding, find_prompt_encoding(model->files, model->description, tokenizer));
-  HADAL_ASSIGN(const std::optional<json::Value> generation, optional_json(model->files, "generation_config.json"));
-  if (generation) {
-    model->generation.temperature = std::clamp(number_or(*generation, "temperature", 1.0), 0.0, 10.0);
-    model->generation.top_p = std::clamp(number_or(*generation, "top_p", 1.0), 0.0, 1.0);
-  }
+  HADAL_ASSIGN(model->prompt_encoding, find_prompt_encoding(model->files, gguf, model->description, tokenizer));
+  HADAL_ASSIGN(model->generation, read_generation_defaults(model->files, gguf));
   model->identity = model_identity(model->description, model->checkpoint);
   // JSON trees of headers and tokenizer are gone, and nothing else of their size will be allocated soon.
   release_freed_memory();

@@ -15,7 +15,7 @@
 
 namespace hadal {
 
-// What generation_config.json recommends.
+// What generation_config.json or general.sampling.* of a GGUF file recommends.
 struct GenerationDefaults {
   double temperature = 1.0;
   double top_p = 1.0;

@@ -1,5 +1,8 @@
 #include "engine/model_text.h"
 
+#include <fmt/format.h>
+
+#include "model/gguf/gguf_tokenizer.h"
 #include "prompt/choose_encoding.h"
 #include "prompt/markers.h"
 
@@ -25,7 +28,7 @@ std::string template_of(const json::Value& config) {
 }
 
 // The file of its own is what newer checkpoints have; it wins, as in transformers.
-Result<std::string> read_chat_template(ModelFiles& files) {
+Result<std::string> read_template_files(ModelFiles& files) {
   if (files.has(kTemplateFile)) {
     HADAL_ASSIGN(const std::string_view text, files.text(kTemplateFile, kTemplateBytesMax));
     return std::string(text);
@@ -36,29 +39,45 @@ Result<std::string> read_chat_template(ModelFiles& files) {
   return template_of(config);
 }
 
+Result<void> check_vocabulary(const Tokenizer& tokenizer, const ModelDescription& description, std::string place,
+                              std::string_view config) {
+  if (tokenizer.vocab_size() <= description.vocab_size) return {};
+  return Error{.code = ErrorCode::kInvalid,
+               .what = "the tokenizer has more tokens than the model",
+               .in = std::move(place),
+               .want = fmt::format("at most {} (vocab_size of {})", description.vocab_size, config),
+               .found = std::to_string(tokenizer.vocab_size()),
+               .hint = fmt::format("tokenizer and {} belong to different models", config)};
+}
+
 }  // namespace
 
-Result<std::optional<Tokenizer>> read_tokenizer(ModelFiles& files, const ModelDescription& description) {
+Result<std::optional<Tokenizer>> read_tokenizer(ModelFiles& files, const GgufFile* gguf,
+                                                const ModelDescription& description) {
+  if (gguf != nullptr) {
+    HADAL_ASSIGN(std::optional<Tokenizer> tokenizer, parse_gguf_tokenizer(*gguf, files.place()));
+    if (tokenizer) HADAL_TRY(check_vocabulary(*tokenizer, description, files.place(), "the metadata"));
+    return tokenizer;
+  }
   if (!files.has(kTokenizer)) return std::optional<Tokenizer>();
   HADAL_ASSIGN(const std::string_view text, files.text(kTokenizer, kTokenizerBytesMax));
   const std::string place = files.place() + "/" + std::string(kTokenizer);
   HADAL_ASSIGN(Tokenizer tokenizer, Tokenizer::parse(text, place));
-  if (tokenizer.vocab_size() > description.vocab_size) {
-    return Error{.code = ErrorCode::kInvalid,
-                 .what = "the tokenizer has more tokens than the model",
-                 .in = place,
-                 .want = "at most " + std::to_string(description.vocab_size) + " (vocab_size of config.json)",
-                 .found = std::to_string(tokenizer.vocab_size()),
-                 .hint = "tokenizer.json and config.json belong to different models"};
-  }
+  HADAL_TRY(check_vocabulary(tokenizer, description, place, "config.json"));
   return std::optional<Tokenizer>(std::move(tokenizer));
 }
 
-Result<PromptEncoding> find_prompt_encoding(ModelFiles& files, const ModelDescription& description,
-                                            const Tokenizer* tokenizer) {
+Result<std::string> read_chat_template(ModelFiles& files, const GgufFile* gguf) {
+  if (gguf == nullptr) return read_template_files(files);
+  const GgufValue* value = gguf->find(kGgufChatTemplateKey);
+  return std::string(value == nullptr ? std::string_view() : value->as_string().value_or(""));
+}
+
+Result<PromptEncoding> find_prompt_encoding(ModelFiles& files, const GgufFile* gguf,
+                                            const ModelDescription& description, const Tokenizer* tokenizer) {
   EncodingClues clues;
   clues.family = description.family;
-  HADAL_ASSIGN(clues.chat_template, read_chat_template(files));
+  HADAL_ASSIGN(clues.chat_template, read_chat_template(files, gguf));
   clues.has_rounded_scales = description.activation_scale == ActivationScale::kPowerOfTwo;
   clues.has_think_token = tokenizer != nullptr && tokenizer->added_token(marker::kThink).has_value();
   return choose_encoding(clues);

@@ -22,9 +22,9 @@ ModelDescription v3() {
 
 Result<PromptEncoding> found(const TempFolder& folder) {
   ModelFiles files = ModelFiles::open(folder.path()).value();
-  Result<std::optional<Tokenizer>> tokenizer = read_tokenizer(files, v3());
+  Result<std::optional<Tokenizer>> tokenizer = read_tokenizer(files, nullptr, v3());
   EXPECT_TRUE(tokenizer.ok()) << tokenizer.error().to_string();
-  return find_prompt_encoding(files, v3(), *tokenizer ? &**tokenizer : nullptr);
+  return find_prompt_encoding(files, nullptr, v3(), *tokenizer ? &**tokenizer : nullptr);
 }
 
 TEST(ModelText, a_folder_without_a_word_about_text_is_v3) {
@@ -75,7 +75,7 @@ TEST(ModelText, a_tokenizer_with_more_tokens_than_the_model_is_refused) {
   ModelFiles files = ModelFiles::open(folder.path()).value();
   ModelDescription description = v3();
   description.vocab_size = 200;
-  const auto tokenizer = read_tokenizer(files, description);
+  const auto tokenizer = read_tokenizer(files, nullptr, description);
   ASSERT_FALSE(tokenizer.ok());
   EXPECT_EQ(tokenizer.error().what, "the tokenizer has more tokens than the model");
 }

@@ -7,6 +7,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "formats/gguf/gguf_shards.h"
 #include "formats/safetensors.h"
 
 namespace hadal {
@@ -114,7 +115,7 @@ Result<std::string> single_file(const ModelFiles& files) {
   return Error{.code = ErrorCode::kNotFound,
                .what = "no checkpoint here",
                .in = files.place(),
-               .want = fmt::format("{} or {}", kIndexName, kSingleName),
+               .want = fmt::format("{}, {} or one .gguf file", kIndexName, kSingleName),
                .found = candidates.empty() ? "no .safetensors file"
                                            : fmt::format("{} .safetensors files and no index", candidates.size()),
                .hint = candidates.empty() ? "" : "name one of the files, or fetch the index"};
@@ -129,8 +130,11 @@ struct Checkpoint::Impl {
   std::vector<StoredTensor> tensors;
   std::unordered_map<std::string_view, size_t> by_name;
   uint64_t tensor_bytes = 0;
+  std::optional<GgufFile> gguf;
 
   Result<void> add_shard(ModelFiles& files, std::string_view shard);
+  Result<void> add_gguf_shards(ModelFiles& files, const std::vector<std::string>& shards);
+  Result<void> add_tensors(std::vector<StoredTensor>& tensors_of_shard);
   Result<void> check_against(const Index& index, const std::string& index_place) const;
 };
 
@@ -139,7 +143,24 @@ Result<void> Checkpoint::Impl::add_shard(ModelFiles& files, std::string_view sha
   HADAL_ASSIGN(const std::span<const std::byte> bytes, files.map(name));
   HADAL_ASSIGN(SafetensorsFile file, parse_safetensors(bytes, name));
   names.push_back(std::move(file.names));
-  for (StoredTensor& tensor : file.tensors) {
+  return add_tensors(file.tensors);
+}
+
+Result<void> Checkpoint::Impl::add_gguf_shards(ModelFiles& files, const std::vector<std::string>& shards) {
+  for (size_t i = 0; i < shards.size(); ++i) {
+    const std::string& name = shard_names.emplace_back(shards[i]);
+    HADAL_ASSIGN(const std::span<const std::byte> bytes, files.map(name));
+    HADAL_ASSIGN(GgufFile file, parse_gguf(bytes, name));
+    HADAL_TRY(check_gguf_shard(file, name, i, shards.size()));
+    names.push_back(file.names);
+    HADAL_TRY(add_tensors(file.tensors));
+    if (i == 0) gguf = std::move(file);
+  }
+  return check_gguf_total(*gguf, shard_names.front(), tensors.size());
+}
+
+Result<void> Checkpoint::Impl::add_tensors(std::vector<StoredTensor>& tensors_of_shard) {
+  for (StoredTensor& tensor : tensors_of_shard) {
     const auto [known, is_new] = by_name.emplace(tensor.name, tensors.size());
     if (!is_new) {
       return bad_index(ErrorCode::kCorrupt, "tensor is in two shards", tensor.place(), "once",
@@ -148,6 +169,7 @@ Result<void> Checkpoint::Impl::add_shard(ModelFiles& files, std::string_view sha
     tensor_bytes += tensor.bytes.size();
     tensors.push_back(std::move(tensor));
   }
+  tensors_of_shard.clear();
   return {};
 }
 
@@ -185,6 +207,11 @@ Result<Checkpoint> Checkpoint::open(ModelFiles& files) {
   auto impl = std::make_unique<Impl>();
   impl->place = files.place();
   const std::string only = files.only_file();
+  HADAL_ASSIGN(const std::vector<std::string> gguf_shards, gguf_shard_names(files));
+  if (!gguf_shards.empty()) {
+    HADAL_TRY(impl->add_gguf_shards(files, gguf_shards));
+    return Checkpoint(std::move(impl));
+  }
   const std::string index_name = is_index_name(only) ? only : std::string(kIndexName);
   if (!files.has(index_name) || (!only.empty() && only != index_name)) {
     HADAL_ASSIGN(const std::string name, single_file(files));
@@ -214,6 +241,9 @@ uint64_t Checkpoint::tensor_bytes() const {
 }
 const std::string& Checkpoint::place() const {
   return impl_->place;
+}
+const GgufFile* Checkpoint::gguf() const {
+  return impl_->gguf ? &*impl_->gguf : nullptr;
 }
 
 }  // namespace hadal

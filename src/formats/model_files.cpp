@@ -71,7 +71,7 @@ Result<ModelFiles> ModelFiles::open(const fs::path& path) {
     return Error{.code = ErrorCode::kNotFound,
                  .what = "no such model",
                  .in = path.string(),
-                 .want = "a folder with config.json and .safetensors files, or one .safetensors file",
+                 .want = "a folder with config.json and .safetensors files, or one .safetensors or .gguf file",
                  .found = error && status.type() == fs::file_type::none ? error.message() : "nothing",
                  .hint = ""};
   }

@@ -233,9 +233,9 @@ Result<SafetensorsFile> parse_safetensors(std::span<const std::byte> bytes, std:
 }
 
 uint64_t TensorToWrite::bytes() const {
-  uint64_t bits = static_cast<uint64_t>(dtype_bits(dtype));
-  for (const int64_t size : shape) bits *= static_cast<uint64_t>(size);
-  return bits / 8;
+  int64_t values = 1;
+  for (const int64_t size : shape) values *= size;
+  return static_cast<uint64_t>(dtype_bytes(dtype, values));
 }
 
 std::string safetensors_header(std::span<const TensorToWrite> tensors,

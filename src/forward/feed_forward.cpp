@@ -116,8 +116,9 @@ int64_t ForwardPass::Impl::layer_of_place(int64_t place) const {
 // The chosen experts and the shared one.
 void ForwardPass::Impl::experts(const LayerWeights& layer_weights, int64_t T, Activations& x) {
   const ModelDescription& d = description;
-  const ops::ActivationRounding routed_rounding = rounding_for(layer_weights.experts.front().w1);
-  const ops::ActivationRounding shared_rounding = rounding_for(layer_weights.shared.w1);
+  const ExpertWeights& routed = layer_weights.experts.front();
+  const ops::ActivationRounding routed_rounding = rounding_for(routed);
+  const ops::ActivationRounding shared_rounding = rounding_for(layer_weights.shared);
   ops::moe(device, {.x = x.rounded(routed_rounding),
                     .shared_x = x.rounded(shared_rounding),
                     .experts = workspace.experts,
@@ -130,8 +131,8 @@ void ForwardPass::Impl::experts(const LayerWeights& layer_weights, int64_t T, Ac
                     .C = d.hidden,
                     .I = d.moe_inter_dim,
                     .swiglu_limit = static_cast<float>(d.swiglu_limit),
-                    .hidden_rounding = routed_rounding,
-                    .shared_hidden_rounding = shared_rounding,
+                    .hidden_rounding = rounding_for(routed.w2),
+                    .shared_hidden_rounding = rounding_for(layer_weights.shared.w2),
                     .y = workspace.sublayer_out,
                     .scratch = workspace.moe_scratch});
 }
@@ -139,7 +140,7 @@ void ForwardPass::Impl::experts(const LayerWeights& layer_weights, int64_t T, Ac
 // A mixture of one expert, which every token chooses with weight 1.
 void ForwardPass::Impl::dense_network(const LayerWeights& layer_weights, const Rows& rows, Activations& x) {
   const ModelDescription& d = description;
-  const ops::ActivationRounding rounding = rounding_for(layer_weights.dense.w1);
+  const ops::ActivationRounding rounding = rounding_for(layer_weights.dense);
   ops::moe(device, {.x = x.rounded(rounding),
                     .shared_x = {},
                     .experts = rows.zeros,
@@ -152,7 +153,7 @@ void ForwardPass::Impl::dense_network(const LayerWeights& layer_weights, const R
                     .C = d.hidden,
                     .I = d.inter_dim,
                     .swiglu_limit = static_cast<float>(d.swiglu_limit),
-                    .hidden_rounding = rounding,
+                    .hidden_rounding = rounding_for(layer_weights.dense.w2),
                     .y = workspace.sublayer_out,
                     .scratch = workspace.moe_scratch});
 }

@@ -27,7 +27,7 @@ class Activations {
   const Workspace& workspace_;
   const float* x_;
   int64_t T_, K_, groups_;
-  ops::PackedRows packed_[6];  // by rounding
+  ops::PackedRows packed_[ops::kActivationRoundings];
 };
 
 // A row whose logits somebody wants, and its streams [n, C] behind the last layer.
@@ -63,6 +63,8 @@ struct ForwardPass::Impl {
   Result<void> run(std::span<const SequenceStep> steps, StepObserver& observer);
   // The rounding of activations in front of a stored matrix in this mode.
   ops::ActivationRounding rounding_for(const Weight& weight) const;
+  // The same in front of gate and up, which read one packing: floats where the two ask for different ones.
+  ops::ActivationRounding rounding_for(const ExpertWeights& expert) const;
   void apply(const Weight& weight, Activations& x, float* y, int64_t y_stride);
   // RMSNorm of rows [rows, width] that follow each other; without a gain when it is empty. y may be x.
   void norm_rows(const float* x, Vector gain, float* y, int64_t rows, int64_t width);

@@ -141,6 +141,9 @@ const ops::PackedRows& Activations::rounded(ops::ActivationRounding rounding) {
     case ops::ActivationRounding::kInt8:
       packed.data = workspace_.packed_int8;
       break;
+    case ops::ActivationRounding::kInt8Lanes:
+      packed.data = workspace_.packed_lanes;
+      break;
   }
   ops::pack_rows(device_, {.x = x_, .x_stride = groups_ * K_, .rounding = rounding, .out = packed});
   return packed;
@@ -194,9 +197,15 @@ ops::ActivationRounding ForwardPass::Impl::rounding_for(const Weight& weight) co
       return description.activation_block == 32 ? ops::ActivationRounding::kE4m3By32 : ops::ActivationRounding::kE4m3;
     case NumericMode::kFast:
       if (weight.dtype == DType::kF4E2M1 && ops::has_int8_rows(device.shape())) return ops::ActivationRounding::kInt8;
+      if (is_block_type(weight.dtype)) return ops::ActivationRounding::kInt8Lanes;
       return weight.dtype == DType::kF32 ? ops::ActivationRounding::kNone : ops::ActivationRounding::kBf16;
   }
   return ops::ActivationRounding::kNone;
+}
+
+ops::ActivationRounding ForwardPass::Impl::rounding_for(const ExpertWeights& expert) const {
+  const ops::ActivationRounding gate = rounding_for(expert.w1);
+  return gate == rounding_for(expert.w3) ? gate : ops::ActivationRounding::kNone;
 }
 
 void ForwardPass::Impl::apply(const Weight& weight, Activations& x, float* y, int64_t y_stride) {

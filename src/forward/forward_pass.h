@@ -56,6 +56,7 @@ struct ForwardOptions {
   int64_t tokens_max = 512;       // of one step, all sequences together
   int64_t context_tokens = 4096;  // longest sequence: sizes the attention's scratch
   bool mtp = false;               // states keep the draft layer's past; needs its weights
+  bool has_blocks = false;        // some matrices are of GGUF's block types (WeightSet::has_block_types)
   bool wants_scores = false;      // index scores of all visible entries are kept for observers
 };
 

@@ -108,6 +108,11 @@ uint64_t lay_out_workspace(const ModelDescription& d, const ForwardOptions& opti
   bump.take(w.packed_e4m3, options.mode == NumericMode::kPublished ? T * width * 4 : 0);
   bump.take(w.packed_int8,
             is_fast && ops::has_int8_rows(device) ? ops::packed_rows_bytes(T, 1, C, ops::RowFormat::kInt8) : 0);
+  int64_t lanes_bytes = 0;
+  for (const PackedWidth& row : widths) {
+    lanes_bytes = std::max(lanes_bytes, ops::packed_rows_bytes(T, row.groups, row.K, ops::RowFormat::kInt8Lanes));
+  }
+  bump.take(w.packed_lanes, is_fast && options.has_blocks ? lanes_bytes : 0);
 
   const uint64_t sublayer = bump.mark();
   bump.take(w.q_latent, T * d.q_lora_rank);

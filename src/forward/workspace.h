@@ -29,7 +29,8 @@ struct Workspace {
   std::byte* packed_none = nullptr;  // activations as PackedRows, one buffer per rounding
   std::byte* packed_bf16 = nullptr;
   std::byte* packed_e4m3 = nullptr;
-  std::byte* packed_int8 = nullptr;  // only for the hidden state in front of FP4 experts
+  std::byte* packed_int8 = nullptr;   // only for the hidden state in front of FP4 experts
+  std::byte* packed_lanes = nullptr;  // in front of GGUF's block types
 
   // Attention.
   float* q_latent = nullptr;       // [T, R]

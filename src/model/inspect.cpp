@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <tuple>
 
+#include "formats/gguf/gguf_shards.h"
+#include "model/gguf/gguf_config.h"
 #include "model/weight_set.h"
 
 namespace hadal {
@@ -21,24 +23,34 @@ struct PartRule {
 };
 constexpr PartRule kPartRules[] = {
     {"mtp.", "draft layer"},
+    {".nextn.", "draft layer"},
     {"shared_experts.", "shared experts"},
+    {"_shexp.", "shared experts"},
     {"vision.", "vision"},
     {"aligner.", "vision"},
     {"image_", "vision"},
     {".engram.", "n-gram tables"},
     {".experts.", "routed experts"},
-    {".indexer.", "indexer"},
-    {".compressor.", "compressors"},
+    {"_exps.", "routed experts"},
+    {".indexer", "indexer"},
+    {"compressor", "compressors"},
     {"hc_", "hyper-connections"},
     {"_hc.", "hyper-connections"},
     {"norm", "norms"},
     {".ffn.gate.", "router"},
     {".mlp.gate.", "router"},
+    {".ffn_gate_inp.", "router"},
+    {".ffn_gate_tid2eid.", "router"},
+    {".exp_probs_b", "router"},
     {"attn.", "attention"},
+    {".attn_", "attention"},
     {".ffn.w", "dense networks"},
     {".mlp.", "dense networks"},
+    {".ffn_", "dense networks"},
     {"embed", "embedding"},
+    {"token_embd.", "embedding"},
     {"head.weight", "head"},
+    {"output.weight", "head"},
     {"", "other"},
 };
 
@@ -72,7 +84,9 @@ void add_weights(const Checkpoint& checkpoint, InspectReport& report) {
   });
 }
 
-Result<ModelDescription> read_description(ModelFiles& files) {
+Result<ModelDescription> read_description(ModelFiles& files, const Checkpoint* checkpoint) {
+  if (checkpoint != nullptr && checkpoint->gguf() != nullptr)
+    return parse_gguf_description(*checkpoint->gguf(), checkpoint->tensors(), files.place());
   HADAL_ASSIGN(const std::string_view text, files.text(kConfigName, kConfigBytesMax));
   HADAL_ASSIGN(const json::Value config, json::parse(text, kConfigName));
   return parse_model_config(config, kConfigName);
@@ -96,13 +110,18 @@ json::Value error_to_json(const Error& error) {
 InspectReport inspect_model(ModelFiles& files, std::optional<Checkpoint>& checkpoint) {
   InspectReport report;
   report.place = files.place();
-  if (Result<ModelDescription> description = read_description(files); description.ok()) {
+  Result<Checkpoint> opened = Checkpoint::open(files);
+  if (!opened.ok() && is_gguf_model(files)) {
+    report.problems.push_back(std::move(opened).error());
+    return report;
+  }
+  if (Result<ModelDescription> description = read_description(files, opened.ok() ? &*opened : nullptr);
+      description.ok()) {
     report.description = std::move(description).value();
     report.identity = description_identity(*report.description);
   } else {
     report.problems.push_back(std::move(description).error());
   }
-  Result<Checkpoint> opened = Checkpoint::open(files);
   if (!opened.ok()) {
     report.problems.push_back(std::move(opened).error());
     return report;
@@ -168,6 +187,13 @@ json::Value tensors_to_json(const Checkpoint& checkpoint) {
     item.set("offset", count(tensor.file_offset));
     out.push(std::move(item));
   }
+  return out;
+}
+
+json::Value metadata_to_json(const Checkpoint& checkpoint) {
+  if (checkpoint.gguf() == nullptr) return json::Value();
+  json::Value out = json::Value::object();
+  for (const auto& [key, value] : checkpoint.gguf()->metadata) out.set(key, json::Value::string(value.shown()));
   return out;
 }
 

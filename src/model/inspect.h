@@ -51,6 +51,8 @@ InspectReport inspect_model(ModelFiles& files, std::optional<Checkpoint>& checkp
 
 json::Value inspect_to_json(const InspectReport& report);
 json::Value tensors_to_json(const Checkpoint& checkpoint);
+// Key to value as text, of a GGUF file; null without one.
+json::Value metadata_to_json(const Checkpoint& checkpoint);
 
 // --- every number
 // --------------------------------------------------------------------------------------------------------

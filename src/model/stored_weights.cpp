@@ -5,8 +5,11 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <functional>
+#include <numeric>
 #include <optional>
 
+#include "base/blocks/block_codec.h"
 #include "base/format.h"
 
 namespace hadal {
@@ -30,15 +33,17 @@ Error bad_tensor(ErrorCode code, std::string what, const StoredTensor& tensor, s
 Result<void> check_shape(const StoredTensor& tensor, std::span<const int64_t> want, const std::string& formula) {
   if (std::equal(want.begin(), want.end(), tensor.shape.begin(), tensor.shape.end())) return {};
   return bad_tensor(ErrorCode::kInvalid, "weight has the wrong shape", tensor,
-                    fmt::format("{}   ({}, from config.json)", format_shape(want), formula),
-                    format_shape(tensor.shape));
+                    fmt::format("{}   ({})", format_shape(want), formula), format_shape(tensor.shape));
 }
 
-bool is_float(DType dtype) {
-  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16;
-}
 bool is_packed_fp4(DType dtype) {
   return dtype == DType::kI8 || dtype == DType::kU8;
+}
+
+// The axes before the last may be written as one or as several.
+bool is_same_matrix(const StoredTensor& tensor, std::span<const int64_t> want) {
+  const int64_t elements = std::accumulate(want.begin(), want.end(), int64_t{1}, std::multiplies<>());
+  return tensor.elements() == elements && tensor.shape.back() == want.back();
 }
 
 template <class Number>
@@ -50,7 +55,8 @@ Number load(const std::byte* at) {
 
 // Where the bytes can be read as numbers of their type: where they are, or a copy.
 const std::byte* aligned(const StoredTensor& tensor, OwnedNumbers& owned) {
-  const auto size = static_cast<uintptr_t>(std::max(1, dtype_bits(tensor.dtype) / 8));
+  // Blocks are read byte by byte; FP4 has two codes in a byte.
+  const auto size = static_cast<uintptr_t>(is_block_type(tensor.dtype) ? 1 : std::max(1, dtype_bits(tensor.dtype) / 8));
   if (reinterpret_cast<uintptr_t>(tensor.bytes.data()) % size == 0) return tensor.bytes.data();
   return owned.aligned_copy(tensor.bytes);
 }
@@ -183,14 +189,15 @@ float stored_float(const StoredTensor& tensor, int64_t i) {
 Result<Weight> read_matrix(const StoredTensor& tensor, const StoredTensor* scale, const TensorShape& shape,
                            const MatrixRules& rules, OwnedNumbers& owned) {
   const bool is_packed = is_packed_fp4(tensor.dtype);
-  if (!is_float(tensor.dtype) && !needs_scale(tensor)) {
+  if (!has_codec(tensor.dtype) && !needs_scale(tensor)) {
     return bad_tensor(ErrorCode::kInvalid, "weight has the wrong type", tensor,
-                      "F32, F16, BF16, F8_E4M3, F4, or I8 with two FP4 codes a byte",
+                      "F32, F16, BF16, F8_E4M3, F4, I8 with two FP4 codes a byte, or a block type of GGUF",
                       std::string(dtype_name(tensor.dtype)));
   }
   std::vector<int64_t> stored = shape.sizes;
   if (is_packed) stored.back() = ceil_div(stored.back(), 2);
-  HADAL_TRY(check_shape(tensor, stored, shape.formula + (is_packed ? " / 2" : "")));
+  if (!(rules.has_split_rows && is_same_matrix(tensor, stored)))
+    HADAL_TRY(check_shape(tensor, stored, shape.explained(is_packed ? " / 2" : "")));
 
   Weight weight;
   weight.dtype = is_packed ? DType::kF4E2M1 : tensor.dtype;
@@ -207,14 +214,14 @@ Result<Weight> read_matrix(const StoredTensor& tensor, const StoredTensor* scale
 }
 
 Result<Vector> read_vector(const StoredTensor& tensor, const TensorShape& shape, OwnedNumbers& owned) {
-  if (!is_float(tensor.dtype)) {
-    return bad_tensor(ErrorCode::kInvalid, "weight has the wrong type", tensor, "F32, F16 or BF16",
-                      std::string(dtype_name(tensor.dtype)));
+  if (!has_codec(tensor.dtype)) {
+    return bad_tensor(ErrorCode::kInvalid, "weight has the wrong type", tensor,
+                      "F32, F16, BF16 or a block type of GGUF", std::string(dtype_name(tensor.dtype)));
   }
-  HADAL_TRY(check_shape(tensor, shape.sizes, shape.formula));
+  HADAL_TRY(check_shape(tensor, shape.sizes, shape.explained()));
   const std::span<float> values = owned.floats(static_cast<size_t>(tensor.elements()));
+  decode_values(tensor.dtype, tensor.bytes.data(), tensor.elements(), values.data());
   for (size_t i = 0; i < values.size(); ++i) {
-    values[i] = stored_float(tensor, static_cast<int64_t>(i));
     if (!std::isfinite(values[i])) {
       return bad_tensor(ErrorCode::kCorrupt, "weight is not a number", tensor, "finite numbers",
                         fmt::format("{} at element {}", values[i], i));
@@ -229,7 +236,7 @@ Result<std::span<const int32_t>> read_expert_table(const StoredTensor& tensor, c
     return bad_tensor(ErrorCode::kInvalid, "expert table has the wrong type", tensor, "I64 or I32",
                       std::string(dtype_name(tensor.dtype)));
   }
-  HADAL_TRY(check_shape(tensor, shape.sizes, shape.formula));
+  HADAL_TRY(check_shape(tensor, shape.sizes, shape.explained()));
   const int64_t k = shape.sizes.back();
   const std::span<int32_t> ids = owned.ints(static_cast<size_t>(tensor.elements()));
   for (int64_t i = 0; i < tensor.elements(); ++i) {

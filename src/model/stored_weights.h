@@ -42,6 +42,7 @@ struct MatrixRules {
   bool reads_scales = true;  // refuse NaN in scales
   // Rows that are used as matrices of their own begin at multiples of this; 0: all rows are one matrix.
   int64_t slice_rows = 0;
+  bool has_split_rows = false;  // [G, R, C] does for [G * R, C], as some GGUF files have it
 };
 
 bool needs_scale(const StoredTensor& tensor);
@@ -51,7 +52,7 @@ bool needs_scale(const StoredTensor& tensor);
 Result<Weight> read_matrix(const StoredTensor& tensor, const StoredTensor* scale, const TensorShape& shape,
                            const MatrixRules& rules, OwnedNumbers& owned);
 
-// Errors: Invalid (shape, type), Corrupt (NaN or infinity).
+// Widened, and taken out of blocks. Errors: Invalid (shape, type), Corrupt (NaN or infinity).
 Result<Vector> read_vector(const StoredTensor& tensor, const TensorShape& shape, OwnedNumbers& owned);
 
 // [vocab_size, k] expert ids, k different ones in a row. Errors: Invalid (shape, type), Corrupt (out of range, twice).

@@ -2,12 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <system_error>
 #include <utility>
 
 #include "base/check.h"
-#include "base/format.h"
 #include "base/threads.h"
+#include "formats/out_folder.h"
 #include "formats/safetensors.h"
 #include "model/description_fields.h"
 #include "model/engram_token_map.h"
@@ -96,75 +95,6 @@ void order_by_width(std::vector<ProceduralTensor>& tensors) {
   }
   HADAL_CHECK(ordered.size() == tensors.size(), "a type of another width", ordered.size(), tensors.size());
   tensors = std::move(ordered);
-}
-
-// The folder while it is written: what was put there is taken away again unless keep() is called.
-class OutFolder {
- public:
-  static Result<OutFolder> create(const fs::path& path, uint64_t bytes_needed) {
-    std::error_code error;
-    OutFolder folder;
-    folder.path_ = path;
-    folder.is_ours_ = fs::create_directories(path, error);
-    if (error) return failed("cannot make the folder", path, error.message());
-    if (!fs::is_empty(path, error) || error) {
-      return Error{.code = ErrorCode::kInvalid,
-                   .what = "folder is in use",
-                   .in = path.string(),
-                   .want = "a new or an empty folder",
-                   .found = error ? error.message() : "files",
-                   .hint = "name another folder; nothing is overwritten"};
-    }
-    const fs::space_info space = fs::space(path, error);
-    if (!error && space.available < bytes_needed) {
-      Error full = failed("not enough space on the disk", path, format_bytes(space.available) + " free");
-      full.want = format_bytes(bytes_needed);
-      full.hint = "free some space, name another disk, or ask for fewer --layers";
-      return full;
-    }
-    return folder;
-  }
-
-  OutFolder(OutFolder&& other) noexcept
-      : path_(std::move(other.path_)),
-        names_(std::move(other.names_)),
-        is_ours_(std::exchange(other.is_ours_, false)),
-        is_kept_(std::exchange(other.is_kept_, true)) {}
-  OutFolder& operator=(OutFolder&&) = delete;
-  ~OutFolder() {
-    if (is_kept_) return;
-    std::error_code ignored;
-    for (const std::string& name : names_) fs::remove(path_ / name, ignored);
-    if (is_ours_) fs::remove(path_, ignored);
-  }
-
-  Result<AtomicFile> file(const std::string& name) {
-    names_.push_back(name);
-    return AtomicFile::create(path_ / name);
-  }
-  void keep() { is_kept_ = true; }
-
- private:
-  OutFolder() = default;
-  static Error failed(std::string what, const fs::path& path, std::string found) {
-    return Error{.code = ErrorCode::kIo,
-                 .what = std::move(what),
-                 .in = path.string(),
-                 .want = "",
-                 .found = std::move(found),
-                 .hint = ""};
-  }
-
-  fs::path path_;
-  std::vector<std::string> names_;
-  bool is_ours_ = false;
-  bool is_kept_ = false;
-};
-
-Result<void> write_text(OutFolder& folder, const std::string& name, std::string_view text) {
-  HADAL_ASSIGN(AtomicFile file, folder.file(name));
-  HADAL_TRY(file.write(text));
-  return file.commit();
 }
 
 // Numbers are made in one thread while the block before is written in the other.
@@ -257,13 +187,13 @@ Result<void> write_synth(const SynthPlan& plan, const fs::path& folder, const Sy
     HADAL_ASSIGN(AtomicFile file, out.file(shard.name));
     HADAL_TRY(write_shard(shard, file, pool, report));
   }
-  HADAL_TRY(write_text(out, "config.json", json::dump_pretty(plan.config) + "\n"));
-  HADAL_TRY(write_text(out, "generation_config.json", std::string(kGenerationConfig) + "\n"));
+  HADAL_TRY(out.write_text("config.json", json::dump_pretty(plan.config) + "\n"));
+  HADAL_TRY(out.write_text("generation_config.json", std::string(kGenerationConfig) + "\n"));
   if (has_part(plan.description, ModelPart::kEngram)) {
-    HADAL_TRY(write_text(out, std::string(kEngramTokenMapFile), made_up_token_map(plan.description)));
+    HADAL_TRY(out.write_text(std::string(kEngramTokenMapFile), made_up_token_map(plan.description)));
   }
-  if (!plan.tokenizer_json.empty()) HADAL_TRY(write_text(out, "tokenizer.json", plan.tokenizer_json));
-  HADAL_TRY(write_text(out, "model.safetensors.index.json", json::dump_pretty(index_of(plan)) + "\n"));
+  if (!plan.tokenizer_json.empty()) HADAL_TRY(out.write_text("tokenizer.json", plan.tokenizer_json));
+  HADAL_TRY(out.write_text("model.safetensors.index.json", json::dump_pretty(index_of(plan)) + "\n"));
   out.keep();
   return {};
 }

@@ -3,7 +3,7 @@
 // One row per tensor, so that the namings can be read side by side and a new one is a new column. The official names
 // are those of the inference code, in which V4 is also published; V3 and V3.2 are published under transformers' names.
 // Sources: headers of the published checkpoints, module names of transformers' deepseek_v3, deepseek_v32 and
-// deepseek_v4, and what the releases' convert.py renames.
+// deepseek_v4, what the releases' convert.py renames, and llama.cpp v0.5.0 (src/llama-arch.cpp) for GGUF.
 #pragma once
 
 #include <array>
@@ -60,6 +60,7 @@ struct TensorRow {
   std::string_view official;
   std::string_view transformers;
   std::string_view variant;  // V3's spelling, or an older one of transformers
+  std::string_view gguf;     // behind "blk.3."; several spellings are parted by |
   ExpectedTensor::Kind kind;
   Dims dims;
   Presence presence;
@@ -78,6 +79,12 @@ bool is_published_as_transformers(const ModelDescription& d);
 // What a draft layer's names begin with: "mtp.0." in V4, "layers.61.", behind the trunk, in V3.
 std::string draft_prefix(const ModelDescription& d, size_t draft);
 
+// "blk.3."; draft layers are numbered behind the trunk's.
+std::string gguf_layer_prefix(size_t layer);
+
+// "blk.3.", "a.weight|b.weight" -> "blk.3.a.weight", "blk.3.b.weight"; the first that is there counts.
+std::vector<std::string> gguf_names(std::string_view prefix, std::string_view spellings);
+
 // "ffn.experts.{e}.w1.weight", 7 -> "ffn.experts.7.w1.weight"
 std::string with_expert(std::string_view name, int64_t expert);
 
@@ -85,6 +92,12 @@ std::string with_expert(std::string_view name, int64_t expert);
 struct TensorShape {
   std::vector<int64_t> sizes;
   std::string formula;
+  std::string_view source = "config.json";  // where the numbers of the formula are from, for messages
+
+  // "head_dim x hidden_size, from config.json"
+  std::string explained(std::string_view packing = "") const {
+    return formula + std::string(packing) + ", from " + std::string(source);
+  }
 
   static TensorShape of(const Dims& dims, const ModelDescription& d, const LayerDescription& layer);
 };
@@ -99,5 +112,13 @@ struct StackedExperts {
   std::array<Weight ExpertWeights::*, 2> members;
 };
 std::span<const StackedExperts> stacked_experts();
+// GGUF stacks them by matrix; some files hold gate and up in one tensor.
+std::span<const StackedExperts> gguf_experts();
+std::span<const StackedExperts> gguf_fused_experts();
+
+// GGUF keeps the halves of wkv_b apart; older files have attn_kv_b.weight instead.
+inline constexpr std::string_view kGgufLatents = "attn_kv_b.weight";
+inline constexpr std::string_view kGgufLatentKeys = "attn_k_b.weight";    // [n_heads, kv_lora_rank, qk_nope_head_dim]
+inline constexpr std::string_view kGgufLatentValues = "attn_v_b.weight";  // [n_heads, v_head_dim, kv_lora_rank]
 
 }  // namespace hadal

@@ -2,6 +2,7 @@
 // that it runs at the speed of the disk.
 #include <cstring>
 
+#include "base/blocks/block_codec.h"
 #include "model/inspect.h"
 
 namespace hadal {
@@ -60,6 +61,27 @@ uint64_t first_bad(std::span<const std::byte> block, const Pattern& pattern) {
   return block.size() / size;
 }
 
+// The first value and the number of values in blocks whose scale is no number. `begin` bytes are before the block.
+BadNumbers bad_blocks(DType dtype, std::span<const std::byte> bytes) {
+  const BlockSize size = dtype_block(dtype);
+  const int64_t n = static_cast<int64_t>(bytes.size()) / size.bytes * size.values;
+  BadNumbers bad;
+  for (int64_t at = 0; at < n; at += size.values) {
+    const std::optional<int64_t> next = first_bad_scale(dtype, bytes.data() + at / size.values * size.bytes, n - at);
+    if (!next) break;
+    at += *next;
+    if (bad.n == 0) bad.first = static_cast<uint64_t>(at);
+    bad.n += static_cast<uint64_t>(size.values);
+  }
+  return bad;
+}
+
+// A piece of a tensor is a whole number of its blocks.
+size_t piece_bytes(DType dtype) {
+  const auto block = static_cast<size_t>(dtype_block(dtype).bytes);
+  return kBlockBytes / block * block;
+}
+
 // The bytes are read even where every code is a number: that the disk gives them is part of the answer.
 uint8_t touch(std::span<const std::byte> block) {
   constexpr size_t kPageBytes = 4096;
@@ -76,10 +98,19 @@ Result<VerifyReport> verify_numbers(const Checkpoint& checkpoint, const VerifyPr
   for (const StoredTensor& tensor : checkpoint.tensors()) {
     const Pattern* pattern = pattern_of(tensor.dtype);
     BadNumbers bad;
-    for (size_t begin = 0; begin < tensor.bytes.size(); begin += kBlockBytes) {
-      const auto block = tensor.bytes.subspan(begin, std::min(kBlockBytes, tensor.bytes.size() - begin));
-      const uint64_t n = pattern == nullptr ? 0 : count_bad(block, *pattern);
-      if (pattern == nullptr) sink = touch(block);
+    const size_t piece = piece_bytes(tensor.dtype);
+    for (size_t begin = 0; begin < tensor.bytes.size(); begin += piece) {
+      const auto block = tensor.bytes.subspan(begin, std::min(piece, tensor.bytes.size() - begin));
+      uint64_t n = pattern == nullptr ? 0 : count_bad(block, *pattern);
+      if (is_block_type(tensor.dtype)) {
+        const BadNumbers found = bad_blocks(tensor.dtype, block);
+        const BlockSize size = dtype_block(tensor.dtype);
+        if (found.n > 0 && bad.n == 0)
+          bad.first = begin / static_cast<size_t>(size.bytes) * static_cast<size_t>(size.values) + found.first;
+        bad.n += found.n;
+      } else if (pattern == nullptr) {
+        sink = touch(block);
+      }
       if (n > 0 && bad.n == 0) {
         bad.first = begin / static_cast<size_t>(dtype_bits(tensor.dtype) / 8) + first_bad(block, *pattern);
       }

@@ -4,9 +4,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <type_traits>
 #include <utility>
 
 #include "base/format.h"
+#include "model/gguf/latent_halves.h"
 #include "model/stored_weights.h"
 #include "model/tensor_names.h"
 
@@ -76,6 +78,7 @@ struct WeightSet::Impl {
   std::vector<int32_t> engram_classes;
   uint64_t mapped_bytes = 0;
   int64_t n_skipped_vision = 0;
+  bool has_block_types = false;
 };
 
 namespace {
@@ -91,7 +94,11 @@ struct Target {
 class Binder {
  public:
   Binder(const ModelDescription& description, const Checkpoint& checkpoint, Target target)
-      : d_(description), checkpoint_(checkpoint), target_(target), is_used_(checkpoint.tensors().size(), false) {}
+      : d_(description),
+        checkpoint_(checkpoint),
+        target_(target),
+        is_gguf_(checkpoint.gguf() != nullptr),
+        is_used_(checkpoint.tensors().size(), false) {}
 
   Result<void> bind() {
     ModelWeights& weights = target_.weights;
@@ -100,12 +107,12 @@ class Binder {
     }
     weights.layers.resize(d_.layers.size());
     for (size_t l = 0; l < d_.layers.size(); ++l) {
-      HADAL_TRY(bind_layer(fmt::format("layers.{}.", l), d_.layers[l], weights.layers[l]));
+      HADAL_TRY(bind_layer(layer_prefix(l), d_.layers[l], weights.layers[l]));
     }
     if (has_drafts()) {
       weights.mtp.resize(d_.mtp_layers.size());
       for (size_t s = 0; s < d_.mtp_layers.size(); ++s) {
-        HADAL_TRY(bind_draft(draft_prefix(d_, s), d_.mtp_layers[s], weights.mtp[s]));
+        HADAL_TRY(bind_draft(draft_prefix_of(s), d_.mtp_layers[s], weights.mtp[s]));
       }
     }
     return check_leftovers();
@@ -113,6 +120,7 @@ class Binder {
 
   uint64_t mapped_bytes() const { return mapped_bytes_; }
   int64_t n_skipped_vision() const { return n_skipped_vision_; }
+  bool has_block_types() const { return has_block_types_; }
 
  private:
   // The vision tower of V4.1, what joins it to the text, and the router's bias for its tokens. Text needs none of it.
@@ -123,7 +131,13 @@ class Binder {
            name.ends_with("gate.bias_vl");
   }
 
+  std::string layer_prefix(size_t l) const { return is_gguf_ ? gguf_layer_prefix(l) : fmt::format("layers.{}.", l); }
+  std::string draft_prefix_of(size_t s) const {
+    return is_gguf_ ? gguf_layer_prefix(d_.layers.size() + s) : draft_prefix(d_, s);
+  }
+
   bool is_draft(std::string_view name) const {
+    if (is_gguf_) return name.starts_with(draft_prefix_of(0));
     if (name.starts_with(kModelPrefix)) name.remove_prefix(kModelPrefix.size());
     return name.starts_with("mtp.") || name.starts_with(draft_prefix(d_, 0));
   }
@@ -154,6 +168,12 @@ class Binder {
     }
     if (layer.ffn != FfnKind::kMoe) return {};
     weights.experts.resize(static_cast<size_t>(d_.n_routed_experts));
+    if (is_gguf_) {
+      const bool is_fused = find({prefix + std::string(gguf_fused_experts().front().name)}) != nullptr;
+      for (const StackedExperts& stack : is_fused ? gguf_fused_experts() : gguf_experts())
+        HADAL_TRY(bind_stack(stack, prefix, layer, weights.experts));
+      return {};
+    }
     if (find({prefix + std::string(stacked_experts().front().name)}) != nullptr) {
       for (const StackedExperts& stack : stacked_experts())
         HADAL_TRY(bind_stack(stack, prefix, layer, weights.experts));
@@ -171,10 +191,41 @@ class Binder {
   Result<void> bind_row(const TensorRow<Owner>& row, const std::string& prefix, const LayerDescription& layer,
                         Owner& owner, int64_t expert = 0) {
     const auto named = [&](std::string_view name) { return name.empty() ? "" : prefix + with_expert(name, expert); };
-    const TensorShape shape = TensorShape::of(row.dims, d_, layer);
-    const StoredTensor* tensor = find({named(row.official), named(row.transformers), named(row.variant)});
-    if (tensor == nullptr) return missing(named(row.official), named(row.transformers), shape);
-    return std::visit([&](auto slot) { return fill(slot(owner), *tensor, shape, row.kind); }, row.slot);
+    const TensorShape shape = shape_of(row.dims, layer);
+    const std::vector<std::string> names =
+        is_gguf_ ? gguf_names(prefix, row.gguf)
+                 : std::vector<std::string>{named(row.official), named(row.transformers), named(row.variant)};
+    const StoredTensor* tensor = find(names);
+    if constexpr (std::is_same_v<Owner, LayerWeights>) {
+      if (is_gguf_ && tensor == nullptr && row.gguf == kGgufLatents) return bind_latent_halves(prefix, owner);
+    }
+    if (tensor == nullptr)
+      return missing(names.empty() ? std::string(row.official) : names.front(), names.size() > 1 ? names[1] : "",
+                     shape);
+    HADAL_TRY(std::visit([&](auto slot) { return fill(slot(owner), *tensor, shape, row.kind); }, row.slot));
+    if constexpr (std::is_same_v<Owner, LayerWeights>) {
+      if (row.gguf == kGgufLatents) owner.wkv_b = taken_out_of_blocks(owner.wkv_b, target_.owned);
+    }
+    return {};
+  }
+
+  TensorShape shape_of(const Dims& dims, const LayerDescription& layer) const {
+    TensorShape shape = TensorShape::of(dims, d_, layer);
+    if (is_gguf_) shape.source = "the metadata";
+    return shape;
+  }
+
+  Result<void> bind_latent_halves(const std::string& prefix, LayerWeights& weights) {
+    const std::string names[] = {prefix + std::string(kGgufLatentKeys), prefix + std::string(kGgufLatentValues)};
+    const StoredTensor* keys = find({names[0]});
+    const StoredTensor* values = find({names[1]});
+    const TensorShape shape{.sizes = {d_.n_heads, d_.kv_lora_rank, d_.qk_nope_head_dim},
+                            .formula = "num_attention_heads x kv_lora_rank x qk_nope_head_dim",
+                            .source = "the metadata"};
+    if (keys == nullptr || values == nullptr)
+      return missing(names[keys == nullptr ? 0 : 1], prefix + std::string(kGgufLatents), shape);
+    HADAL_ASSIGN(weights.wkv_b, join_latent_halves(*keys, *values, d_, target_.owned));
+    return {};
   }
 
   Result<void> fill(Weight& weight, const StoredTensor& tensor, const TensorShape& shape, ExpectedTensor::Kind kind) {
@@ -195,7 +246,7 @@ class Binder {
 
   Result<void> bind_stack(const StackedExperts& stack, const std::string& prefix, const LayerDescription& layer,
                           std::vector<ExpertWeights>& experts) {
-    TensorShape shape = TensorShape::of(stack.dims, d_, layer);
+    TensorShape shape = shape_of(stack.dims, layer);
     const int64_t expert_rows = shape.sizes.front();
     const int64_t part_rows = expert_rows / stack.parts;
     shape.sizes.insert(shape.sizes.begin(), d_.n_routed_experts);
@@ -219,6 +270,7 @@ class Binder {
   Result<Weight> read(const StoredTensor& tensor, const TensorShape& shape, const MatrixRules& matrix_rules) {
     const StoredTensor* scale = needs_scale(tensor) ? find(scale_names(tensor.name)) : nullptr;
     HADAL_ASSIGN(const Weight weight, read_matrix(tensor, scale, shape, matrix_rules, target_.owned));
+    has_block_types_ |= is_block_type(weight.dtype);
     if (weight.data == tensor.bytes.data()) mapped_bytes_ += tensor.bytes.size();
     if (scale != nullptr && weight.scale == scale->bytes.data()) mapped_bytes_ += scale->bytes.size();
     return weight;
@@ -234,7 +286,8 @@ class Binder {
     return {.block_rows = d_.weight_block_rows,
             .block_cols = d_.weight_block_cols,
             .reads_scales = kind != ExpectedTensor::Kind::kExpertMatrix,
-            .slice_rows = 0};
+            .slice_rows = 0,
+            .has_split_rows = is_gguf_};
   }
 
   // The first of the names that is there, with or without "model." before it; it counts as used.
@@ -257,7 +310,7 @@ class Binder {
     return Error{.code = ErrorCode::kNotFound,
                  .what = "weight is missing",
                  .in = fmt::format("{}: \"{}\"", checkpoint_.place(), official),
-                 .want = fmt::format("{}   ({}, from config.json)", format_shape(shape.sizes), shape.formula),
+                 .want = fmt::format("{}   ({})", format_shape(shape.sizes), shape.explained()),
                  .found = transformers.empty() ? "no such tensor"
                                                : fmt::format("no such tensor, and no \"{}\" either", transformers),
                  .hint = ""};
@@ -286,9 +339,11 @@ class Binder {
   const ModelDescription& d_;
   const Checkpoint& checkpoint_;
   Target target_;
+  bool is_gguf_;
   std::vector<bool> is_used_;  // by place in checkpoint_.tensors()
   uint64_t mapped_bytes_ = 0;
   int64_t n_skipped_vision_ = 0;
+  bool has_block_types_ = false;
 };
 
 }  // namespace
@@ -309,6 +364,7 @@ Result<WeightSet> WeightSet::bind(const ModelDescription& description, const Che
   }
   impl->mapped_bytes = binder.mapped_bytes();
   impl->n_skipped_vision = binder.n_skipped_vision();
+  impl->has_block_types = binder.has_block_types();
   return WeightSet(std::move(impl));
 }
 
@@ -324,6 +380,9 @@ int64_t WeightSet::n_skipped_vision() const {
 void WeightSet::set_engram_classes(std::vector<int32_t> classes) {
   impl_->engram_classes = std::move(classes);
   impl_->weights.engram_classes = impl_->engram_classes;
+}
+bool WeightSet::has_block_types() const {
+  return impl_->has_block_types;
 }
 uint64_t WeightSet::owned_bytes() const {
   return impl_->owned.bytes();

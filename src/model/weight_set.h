@@ -122,6 +122,7 @@ class WeightSet {
   const ModelWeights& weights() const;
   bool has_mtp() const;
   int64_t n_skipped_vision() const;
+  bool has_block_types() const;   // some matrices are stored in GGUF's blocks
   uint64_t owned_bytes() const;   // widened vectors and tables
   uint64_t mapped_bytes() const;  // tensors used where they are mapped
 

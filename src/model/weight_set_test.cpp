@@ -408,7 +408,7 @@ TEST(WeightSet, each_bad_checkpoint_is_refused_with_tensor_want_and_found) {
       {"matrix as E5M2", [](auto& b) { set_dtype(b, "layers.1.attn.wkv.weight", DType::kF8E5M2); }, ErrorCode::kInvalid,
        "wkv.weight", "F8_E4M3", "F8_E5M2"},
       {"vector as FP8", [](auto& b) { set_dtype(b, "norm.weight", DType::kF8E4M3); }, ErrorCode::kInvalid,
-       "\"norm.weight\"", "F32, F16 or BF16", "F8_E4M3"},
+       "\"norm.weight\"", "F32, F16, BF16 or a block type of GGUF", "F8_E4M3"},
       {"table of floats", [](auto& b) { set_dtype(b, "layers.0.ffn.gate.tid2eid", DType::kF32); }, ErrorCode::kInvalid,
        "tid2eid", "I64 or I32", "F32"},
       {"scales of another tile",

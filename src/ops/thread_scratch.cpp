@@ -7,7 +7,7 @@
 namespace hadal::ops {
 
 std::byte* thread_scratch(ScratchUse use, size_t bytes) {
-  thread_local std::array<std::vector<std::byte>, 2> memory;
+  thread_local std::array<std::vector<std::byte>, 3> memory;
   std::vector<std::byte>& block = memory[static_cast<size_t>(use)];
   constexpr size_t kLine = 64;
   if (block.size() < bytes + kLine) {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <optional>
+
 #include "model/description_fields.h"
 #include "plan/step_cost.h"
 
@@ -46,17 +48,20 @@ Result<void> check_device_support(Device::Kind device, const ModelDescription& d
   if (mode == NumericMode::kPublished && d.activation_scale == ActivationScale::kFloat) {
     return unsupported("activations rounded with float scales");
   }
+  // Kernels read four numbers of a row at a time, and none of GGUF's blocks.
+  int64_t odd_cols = 0;
+  std::optional<DType> block_type;
+  for_each_matrix(weights, true, [&](MatrixUse, const Weight& w) {
+    if (w.cols % 4 != 0) odd_cols = w.cols;
+    if (is_block_type(w.dtype)) block_type = w.dtype;
+  });
+  if (block_type) return unsupported(fmt::format("weights of the GGUF type {}", dtype_name(*block_type)));
   for (const LayerWeights& layer : weights.layers) {
     if (layer.shared.w1.empty() || layer.experts.empty()) continue;
     if (is_rounded(layer.shared.w1, mode) != is_rounded(layer.experts.front().w1, mode)) {
       return unsupported("routed and shared experts stored in types that ask for different activations");
     }
   }
-  // Kernels read four numbers of a row at a time.
-  int64_t odd_cols = 0;
-  for_each_matrix(weights, true, [&](MatrixUse, const Weight& w) {
-    if (w.cols % 4 != 0) odd_cols = w.cols;
-  });
   if (odd_cols > 0) return unsupported(fmt::format("a matrix with {} columns, no multiple of 4", odd_cols));
   return {};
 }

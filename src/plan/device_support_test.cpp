@@ -46,6 +46,10 @@ TEST(DeviceSupport, what_is_missing_on_a_gpu_is_named) {
   narrow.head.cols = 66;
   EXPECT_EQ(refusal(d, narrow), "a matrix with 66 columns, no multiple of 4");
 
+  ModelWeights blocks = weights;
+  blocks.head.dtype = DType::kIQ2XXS;
+  EXPECT_EQ(refusal(d, blocks), "weights of the GGUF type IQ2_XXS");
+
   ModelWeights mixed = weights;
   mixed.layers.resize(1);
   const std::byte some{};

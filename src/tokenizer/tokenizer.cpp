@@ -78,7 +78,11 @@ Result<Tokenizer> Tokenizer::parse(std::string_view tokenizer_json, std::string_
   HADAL_ASSIGN(const json::Value root, json::parse(tokenizer_json, name, limits));
   Result<TokenizerJsonView> view = tokenizer::read_tokenizer_json(root);
   if (!view.ok()) return std::move(view.error().within(name));
-  Result<std::unique_ptr<Impl>> impl = Impl::build(*view);
+  return build(*view, name);
+}
+
+Result<Tokenizer> Tokenizer::build(const TokenizerJsonView& view, std::string_view name) {
+  Result<std::unique_ptr<Impl>> impl = Impl::build(view);
   if (!impl.ok()) return std::move(impl.error().within(name));
   return Tokenizer(std::move(impl).value());
 }

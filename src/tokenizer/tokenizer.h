@@ -18,6 +18,10 @@
 
 namespace hadal {
 
+namespace tokenizer {
+struct TokenizerJsonView;
+}
+
 using TokenId = int32_t;
 
 // Whether the spellings of added tokens ("<｜User｜>") inside a text become those tokens, or stay text. User-controlled
@@ -30,6 +34,9 @@ class Tokenizer {
   // merges that name unknown tokens), Unsupported (a component this class does not have, named), Limit. About 0.15 s
   // for 128,000 tokens.
   static Result<Tokenizer> parse(std::string_view tokenizer_json, std::string_view name);
+
+  // From what a file says in another form; its strings are not kept. Errors: Corrupt, Limit, within `name`.
+  static Result<Tokenizer> build(const tokenizer::TokenizerJsonView& view, std::string_view name);
 
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;

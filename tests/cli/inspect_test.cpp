@@ -97,7 +97,8 @@ TEST(JsonErrors, are_one_object_on_stderr) {
   const std::vector<std::vector<std::string>> commands = {
       {"run", "nowhere", "-p", "x"},    {"bench", "nowhere"}, {"compare", "nowhere"},
       {"eval", "nowhere", "text"},      {"plan", "nowhere"},  {"inspect", "nowhere"},
-      {"doctor", "--model", "nowhere"}, {"synth", "out"},     {"plan", "--bogus"}};
+      {"doctor", "--model", "nowhere"}, {"synth", "out"},     {"plan", "--bogus"},
+      {"convert", "nowhere", "x.gguf"}};
   for (std::vector<std::string> command : commands) {
     command.emplace_back("--json");
     const Finished finished = run_hadal(folder, command);

@@ -134,7 +134,7 @@ TEST_F(Manual, pages_render_without_a_warning) {
 }
 
 TEST_F(Manual, bash_offers_commands_options_and_values) {
-  EXPECT_THAT(offered_by_bash("hadal co"), ElementsAre("compare", "completions"));
+  EXPECT_THAT(offered_by_bash("hadal co"), ElementsAre("compare", "convert", "completions"));
   EXPECT_THAT(offered_by_bash("hadal run --max"), ElementsAre("--max-tokens"));
   EXPECT_THAT(offered_by_bash("hadal run --mode e"), ElementsAre("exact"));
   EXPECT_THAT(offered_by_bash("hadal run --mode = p"), ElementsAre("published"));

@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "base/io.h"
 #include "engine/compare.h"
+#include "testing/compared.h"
 #include "testing/cuda.h"
 
 namespace hadal {
@@ -24,17 +24,9 @@ CompareReport compared(const Setup& setup) {
   EXPECT_TRUE(files.ok());
   const Result<std::shared_ptr<const LoadedModel>> model = LoadedModel::open(std::move(*files));
   EXPECT_TRUE(model.ok()) << (model.ok() ? "" : model.error().to_string());
-  const Result<MappedFile> file = MappedFile::open(root / setup.goldens / "goldens.safetensors");
-  EXPECT_TRUE(file.ok());
-  const Result<Goldens> goldens = Goldens::parse(file->bytes(), "goldens.safetensors");
-  EXPECT_TRUE(goldens.ok());
-  const Result<std::string> text = read_file(root / setup.goldens / "goldens.json", 1 << 24);
-  EXPECT_TRUE(text.ok());
-  const Result<json::Value> about = json::parse(*text, "goldens.json");
-  CompareOptions options{.mode = setup.mode, .engine = {.device = {.kind = setup.device}, .cpu_level = setup.level}};
-  const Result<CompareReport> report = compare_with_goldens(*model, *goldens, *about, options, [](int64_t, int64_t) {});
-  EXPECT_TRUE(report.ok()) << (report.ok() ? "" : report.error().to_string());
-  return report.ok() ? *report : CompareReport{.pass = false};
+  if (!model.ok()) return CompareReport{.pass = false};
+  return test::compared(*model, root / setup.goldens,
+                        {.mode = setup.mode, .engine = {.device = {.kind = setup.device}, .cpu_level = setup.level}});
 }
 
 class GoldenVectors : public ::testing::TestWithParam<Setup> {};

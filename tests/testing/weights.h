@@ -6,6 +6,7 @@
 #include <random>
 #include <vector>
 
+#include "base/blocks/block_codec.h"
 #include "base/dtype.h"
 #include "device/tensor.h"
 
@@ -20,6 +21,15 @@ struct StoredMatrix {
   static StoredMatrix random(std::mt19937& random, DType dtype, int64_t rows, int64_t cols) {
     StoredMatrix m(dtype, rows, cols);
     std::normal_distribution<float> normal;
+    if (is_block_type(dtype)) {
+      // Rows differ in size, so that scales do.
+      std::vector<float> row(static_cast<size_t>(cols));
+      for (int64_t r = 0; r < rows; ++r) {
+        for (float& v : row) v = normal(random) * (r % 3 == 0 ? 0.25f : 1.0f);
+        encode_values(dtype, row.data(), nullptr, cols, m.data.data() + r * m.weight.row_bytes());
+      }
+      return m;
+    }
     std::uniform_int_distribution<int> byte(0, 255);
     const int64_t n = rows * cols;
     for (int64_t i = 0; i < n; ++i) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/blocks/block_codec.h"
 #include "ops/cuda_ops.h"
 #include "ops/linear/linear.h"
 #include "ops/tasks.h"
@@ -28,6 +29,7 @@ void widen_row(const Weight& table, int64_t id, float* x) {
     case DType::kBF16:
       return widen_row<uint16_t>(row, table.cols, x, bf16_to_f32);
     default:
+      if (is_block_type(table.dtype)) return decode_values(table.dtype, row, table.cols, x);
       for (int64_t c = 0; c < table.cols; ++c) x[c] = weight_at(table, id, c);
   }
 }

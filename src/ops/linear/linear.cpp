@@ -89,7 +89,8 @@ std::span<const Version<Linear>> linear_versions() {
 void pack_rows(Device& device, const PackRows& op) {
   HADAL_CHECK(op.out.format == row_format(op.rounding), "pack_rows: format does not fit the rounding");
   if (run_on_cuda(device, &CudaOps::pack_rows, op,
-                  op.rounding != ActivationRounding::kInt8 && op.rounding != ActivationRounding::kE4m3FloatScale &&
+                  op.rounding != ActivationRounding::kInt8 && op.rounding != ActivationRounding::kInt8Lanes &&
+                      op.rounding != ActivationRounding::kE4m3FloatScale &&
                       op.rounding != ActivationRounding::kE4m3By32,
                   "pack_rows: 8-bit rows, float scales, scales of 32 channels"))
     return;
@@ -103,7 +104,12 @@ void linear(Device& device, const Linear& op) {
   HADAL_CHECK(op.w.dtype != DType::kF4E2M1 || op.w.scale_cols == 32, "linear: FP4 scale block", op.w.scale_cols);
   HADAL_CHECK(op.x.format != RowFormat::kInt8 || op.w.dtype == DType::kF4E2M1,
               "linear: 8-bit activations meet FP4 only", dtype_name(op.w.dtype));
-  if (run_on_cuda(device, &CudaOps::linear, op, op.x.format != RowFormat::kInt8, "linear: 8-bit rows")) return;
+  HADAL_CHECK(op.x.format != RowFormat::kInt8Lanes || is_block_type(op.w.dtype), "linear: lanes meet block types only",
+              dtype_name(op.w.dtype));
+  if (run_on_cuda(device, &CudaOps::linear, op,
+                  op.x.format != RowFormat::kInt8 && op.x.format != RowFormat::kInt8Lanes && !is_block_type(op.w.dtype),
+                  "linear: 8-bit rows, block types"))
+    return;
   CpuDevice& cpu = as_cpu(device);
   choose_version(linear_versions(), cpu.level()).run(cpu, op);
 }

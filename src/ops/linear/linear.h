@@ -1,4 +1,4 @@
-// Linear layers on weights as they are stored: y = round(x) W^T, for F32, F16, BF16, FP8 and FP4 matrices.
+// Linear layers on weights as they are stored: y = round(x) W^T, for F32, F16, BF16, FP8, FP4 and GGUF's block types.
 //
 //   y[t, n] = sum_k r(x[t, k]) w[n, k]       w dequantised exactly, r the activation rounding, products summed in float
 //
@@ -10,6 +10,7 @@
 
 #include "device/device.h"
 #include "device/tensor.h"
+#include "ops/linear/int8_lanes.h"
 #include "ops/versions.h"
 
 namespace hadal::ops {
@@ -22,19 +23,23 @@ enum class ActivationRounding {
   kE4m3By32,        // the same per 32 channels: that of V4.1
   kE4m3FloatScale,  // kE4m3 with a float scale, largest / 448: that of V3 and R1
   kInt8,            // per token and 32 channels to -127..127 times a scale (int8_rows.h); for FP4 weights only
+  kInt8Lanes,       // the same in another order (int8_lanes.h); for GGUF's block types only
 };
+inline constexpr size_t kActivationRoundings = 7;
 
 // Whether a device multiplies 8-bit rows with FP4 weights; others take BF16 ones in the fast mode.
 bool has_int8_rows(const Device::Shape& device);
 
-enum class RowFormat { kF32, kBf16, kInt8 };
+enum class RowFormat { kF32, kBf16, kInt8, kInt8Lanes };
 
 constexpr RowFormat row_format(ActivationRounding rounding) {
   if (rounding == ActivationRounding::kInt8) return RowFormat::kInt8;
+  if (rounding == ActivationRounding::kInt8Lanes) return RowFormat::kInt8Lanes;
   return rounding == ActivationRounding::kBf16 ? RowFormat::kBf16 : RowFormat::kF32;
 }
 
-// Activations ready to be multiplied: [T, groups, k_padded], zeros behind K. kInt8: [T, groups] rows of Int8Block.
+// Activations ready to be multiplied: [T, groups, k_padded], zeros behind K. kInt8: [T, groups] rows of Int8Block;
+// kInt8Lanes: of Int8Lanes.
 struct PackedRows {
   RowFormat format = RowFormat::kF32;
   int64_t T = 0;
@@ -43,10 +48,13 @@ struct PackedRows {
   std::byte* data = nullptr;  // packed_rows_bytes(...) bytes, aligned to 64
 
   int64_t k_padded() const {
-    const int64_t step = format == RowFormat::kInt8 ? 128 : 64;
+    const int64_t step = format == RowFormat::kInt8Lanes ? 256 : format == RowFormat::kInt8 ? 128 : 64;
     return (K + step - 1) / step * step;
   }
-  int64_t row_bytes() const { return k_padded() * (format == RowFormat::kF32 ? 4 : 2); }
+  int64_t row_bytes() const {
+    if (format == RowFormat::kInt8Lanes) return k_padded() / kLaneStep * static_cast<int64_t>(sizeof(Int8Lanes));
+    return k_padded() * (format == RowFormat::kF32 ? 4 : 2);
+  }
   std::byte* row(int64_t t, int64_t group) const { return data + (t * groups + group) * row_bytes(); }
 };
 
@@ -71,11 +79,11 @@ struct Linear {
 };
 
 // Order: for each (t, n) one chain over k in steps of the vector width, lanes added by the tree of ops/simd_avx512.h
-// (sum_tree); for kInt8 as in int8_rows.h. It depends on neither T nor N nor threads: a token gives the same bits alone
-// and in a batch. Accuracy: within K * 2^-24 * sum |x w| of the reference, which sums in double. Cost: reads w.bytes()
-// once per call for any T that fits the cache, 2 T N K operations.
-// On a GPU the order is that of tile_sums.cuh, matrices are aligned to 16 bytes and K is a multiple of 4; codes of NaN
-// in FP8 read as 480 in the fast mode, and scales of FP4 lie in [2^-94, 2^33].
+// (sum_tree); for kInt8 as in int8_rows.h, for kInt8Lanes as in int8_lanes.h. It depends on neither T nor N nor
+// threads: a token gives the same bits alone and in a batch. Accuracy: within K * 2^-24 * sum |x w| of the reference,
+// which sums in double. Cost: reads w.bytes() once per call for any T that fits the cache, 2 T N K operations. On a GPU
+// the order is that of tile_sums.cuh, matrices are aligned to 16 bytes and K is a multiple of 4; codes of NaN in FP8
+// read as 480 in the fast mode, and scales of FP4 lie in [2^-94, 2^33].
 void linear(Device& device, const Linear& op);
 void linear_reference(CpuDevice& cpu, const Linear& op);
 std::span<const Version<Linear>> linear_versions();

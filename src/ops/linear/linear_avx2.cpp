@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "ops/linear/block_rows.h"
 #include "ops/linear/int8_rows.h"
 #include "ops/linear/linear_kernels.h"
 #include "ops/simd_avx2.h"
@@ -149,6 +150,8 @@ void row_block_avx2(const Weight& w, int64_t row0, int64_t n, const TokenRows& x
     }
     return;
   }
+  if (x.format == RowFormat::kInt8Lanes) return int8_lanes_row_block_avx2(w, row0, n, x, y, y_stride);
+  if (is_block_type(w.dtype)) return decoded_row_block(row_block_avx2, w, row0, n, x, y, y_stride);
   const int64_t k_padded = (w.cols + 63) / 64 * 64;
   auto* row =
       reinterpret_cast<float*>(thread_scratch(ScratchUse::kPanel, static_cast<size_t>(k_padded) * sizeof(float)));

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "ops/linear/block_rows.h"
 #include "ops/linear/dot_avx512.h"
 #include "ops/linear/int8_avx512.h"
 #include "ops/linear/linear_kernels.h"
@@ -134,6 +135,8 @@ void row_block_avx512(const Weight& w, int64_t row0, int64_t n, const TokenRows&
     if (x.T == 1) return int8_rows_times_token(w, row0, n, rows[0], y);
     return int8_rows_times_tokens(w, row0, n, rows, x.T, x.reads_next, y, y_stride);
   }
+  if (x.format == RowFormat::kInt8Lanes) return int8_lanes_row_block_avx512(w, row0, n, x, y, y_stride);
+  if (is_block_type(w.dtype)) return decoded_row_block(row_block_avx512, w, row0, n, x, y, y_stride);
   if (x.format == RowFormat::kBf16) {
     const bool has_exact_scale = w.scale == nullptr || w.scale_dtype == DType::kF8E8M0;
     if (w.dtype == DType::kBF16) return row_block<Bf16Dot, Bf16Row>(w, row0, n, x, y, y_stride);
@@ -173,6 +176,13 @@ void pack_bf16_row(const float* x, const PackedRows& out, std::byte* row) {
   }
 }
 
+void pack_lanes_row(const float* x, const PackedRows& out, std::byte* row) {
+  auto* lanes = reinterpret_cast<Int8Lanes*>(row);
+  const int64_t n_full = out.K / kLaneStep;
+  for (int64_t step = 0; step < n_full; ++step) pack_int8_lanes_avx512(x + step * kLaneStep, lanes[step]);
+  if (n_full * kLaneStep < out.K) pack_int8_lanes(x + n_full * kLaneStep, out.K - n_full * kLaneStep, lanes[n_full]);
+}
+
 void pack_int8_row(const float* x, const PackedRows& out, std::byte* row) {
   auto* blocks = reinterpret_cast<Int8Block*>(row);
   const int64_t n_full = out.K / kInt8Block;
@@ -190,7 +200,9 @@ void pack_rows_avx512(CpuDevice& cpu, const PackRows& op) {
     const int64_t t = i / op.out.groups;
     const int64_t g = i % op.out.groups;
     const float* x = op.x + t * op.x_stride + g * op.out.K;
-    const auto pack_row = op.out.format == RowFormat::kBf16 ? pack_bf16_row : pack_int8_row;
+    const auto pack_row = op.out.format == RowFormat::kBf16   ? pack_bf16_row
+                          : op.out.format == RowFormat::kInt8 ? pack_int8_row
+                                                              : pack_lanes_row;
     pack_row(x, op.out, op.out.row(t, g));
   };
   // 64 rows: about 0.1 ms of work, worth waking the workers.

@@ -24,8 +24,10 @@ void BM_linear(benchmark::State& state) {
   }
   std::vector<float> x(static_cast<size_t>(T * cols), 0.5f);
   // As the fast mode rounds in front of this type.
-  const ActivationRounding rounding =
-      static_cast<DType>(state.range(3)) == DType::kF4E2M1 ? ActivationRounding::kInt8 : ActivationRounding::kBf16;
+  const ActivationRounding rounding = is_block_type(static_cast<DType>(state.range(3))) ? ActivationRounding::kInt8Lanes
+                                      : static_cast<DType>(state.range(3)) == DType::kF4E2M1
+                                          ? ActivationRounding::kInt8
+                                          : ActivationRounding::kBf16;
   const RowFormat format = row_format(rounding);
   std::vector<std::byte> packed(static_cast<size_t>(packed_rows_bytes(T, 1, cols, format)));
   const PackedRows in{.format = format, .T = T, .groups = 1, .K = cols, .data = packed.data()};
@@ -53,6 +55,19 @@ BENCHMARK(BM_linear)
     ->Args({4096, 8192, 512, kFp8})
     ->Args({2048, 4096, 12, kFp4})
     ->Args({2048, 4096, 512, kFp4})
+    ->UseRealTime();
+
+// Every block type, one token and many.
+void block_types(benchmark::internal::Benchmark* bench) {
+  for (const DType dtype : {DType::kQ8_0, DType::kQ4_0, DType::kQ2K, DType::kQ3K, DType::kQ4K, DType::kQ5K, DType::kQ6K,
+                            DType::kIQ2XXS, DType::kIQ4XS, DType::kMXFP4}) {
+    for (const int64_t T : {1, 512}) bench->Args({2048, 4096, T, static_cast<int64_t>(dtype)});
+  }
+}
+BENCHMARK(BM_linear)
+    ->Name("BM_linear_blocks")
+    ->ArgNames({"rows", "cols", "T", "dtype"})
+    ->Apply(block_types)
     ->UseRealTime();
 
 }  // namespace

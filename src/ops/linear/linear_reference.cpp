@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
+#include "base/blocks/block_codec.h"
 #include "ops/linear/int8_rows.h"
 #include "ops/linear/linear.h"
 #include "ops/linear/linear_kernels.h"
@@ -16,6 +18,9 @@ T load(const std::byte* data, int64_t index) {
 }
 
 float row_at(RowFormat format, const std::byte* row, int64_t k) {
+  if (format == RowFormat::kInt8Lanes) {
+    return int8_lane_value(reinterpret_cast<const Int8Lanes*>(row)[k / kLaneStep], k % kLaneStep);
+  }
   if (format == RowFormat::kInt8) {
     return int8_value(reinterpret_cast<const Int8Block*>(row)[k / kInt8Block], k % kInt8Block);
   }
@@ -44,9 +49,13 @@ float weight_at(const Weight& w, int64_t row, int64_t col) {
       return e2m1_to_f32(index % 2 == 0 ? pair & 0xF : pair >> 4) * scale();
     }
     default:
-      HADAL_CHECK(false, "no matrix of this dtype", dtype_name(w.dtype));
+      break;
   }
-  return 0;
+  HADAL_CHECK(is_block_type(w.dtype), "no matrix of this dtype", dtype_name(w.dtype));
+  const BlockSize block = dtype_block(w.dtype);
+  float values[kBlockValuesMax];
+  decode_values(w.dtype, w.data + row * w.row_bytes() + col / block.values * block.bytes, block.values, values);
+  return values[col % block.values];
 }
 
 void pack_rows_reference(CpuDevice&, const PackRows& op) {
@@ -60,6 +69,13 @@ void pack_rows_reference(CpuDevice&, const PackRows& op) {
         auto* blocks = reinterpret_cast<Int8Block*>(row);
         for (int64_t k = 0; k < out.K; k += kInt8Block) {
           pack_int8_block(x + k, std::min(kInt8Block, out.K - k), blocks[k / kInt8Block]);
+        }
+        continue;
+      }
+      if (out.format == RowFormat::kInt8Lanes) {
+        auto* lanes = reinterpret_cast<Int8Lanes*>(row);
+        for (int64_t k = 0; k < out.K; k += kLaneStep) {
+          pack_int8_lanes(x + k, std::min(kLaneStep, out.K - k), lanes[k / kLaneStep]);
         }
         continue;
       }
@@ -82,11 +98,17 @@ void pack_rows_reference(CpuDevice&, const PackRows& op) {
 }
 
 void row_block_reference(const Weight& w, int64_t row0, int64_t n, const TokenRows& x, float* y, int64_t y_stride) {
+  std::vector<float> row(static_cast<size_t>(x.K));
   for (int64_t r = 0; r < n; ++r) {
+    if (is_block_type(w.dtype)) {
+      decode_values(w.dtype, w.data + (row0 + r) * w.row_bytes(), x.K, row.data());
+    } else {
+      for (int64_t k = 0; k < x.K; ++k) row[static_cast<size_t>(k)] = weight_at(w, row0 + r, k);
+    }
     for (int64_t t = 0; t < x.T; ++t) {
       double sum = 0;
       for (int64_t k = 0; k < x.K; ++k) {
-        sum += static_cast<double>(row_at(x.format, x.rows[t], k)) * static_cast<double>(weight_at(w, row0 + r, k));
+        sum += static_cast<double>(row_at(x.format, x.rows[t], k)) * static_cast<double>(row[static_cast<size_t>(k)]);
       }
       y[t * y_stride + r] = static_cast<float>(sum);
     }

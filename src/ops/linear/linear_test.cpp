@@ -7,6 +7,7 @@
 #include <cmath>
 #include <random>
 
+#include "base/blocks/block_codec.h"
 #include "ops/linear/int8_rows.h"
 #include "ops/linear/linear_kernels.h"
 #include "testing/compare.h"
@@ -46,8 +47,9 @@ std::vector<CpuLevel> fast_levels() {
   return levels;
 }
 
-// 8-bit activations are for FP4 alone.
+// 8-bit activations are for FP4 in one order, for block types in the other.
 bool is_meant_for(ActivationRounding rounding, DType dtype) {
+  if (rounding == ActivationRounding::kInt8Lanes) return is_block_type(dtype);
   return rounding != ActivationRounding::kInt8 || dtype == DType::kF4E2M1;
 }
 
@@ -57,12 +59,35 @@ struct Case {
 };
 
 // Odd sizes of the small fixtures, partial scale blocks, sizes around the tiles, and V4-Flash's own.
-const Case kCases[] = {
-    {DType::kF32, 24, 256, 1, 3},      {DType::kBF16, 64, 160, 2, 5},     {DType::kBF16, 7, 32, 1, 1},
-    {DType::kF16, 33, 96, 1, 4},       {DType::kF8E4M3, 200, 130, 1, 7},  {DType::kF8E4M3, 256, 128, 1, 13},
-    {DType::kF8E4M3, 128, 384, 2, 2},  {DType::kF4E2M1, 65, 96, 1, 6},    {DType::kF4E2M1, 128, 64, 1, 1},
-    {DType::kF4E2M1, 16, 4096, 1, 9},  {DType::kF8E4M3, 512, 4096, 1, 1}, {DType::kBF16, 256, 4096, 1, 12},
-    {DType::kF8E4M3, 1024, 4096, 8, 2}};
+const Case kCases[] = {{DType::kF32, 24, 256, 1, 3},
+                       {DType::kBF16, 64, 160, 2, 5},
+                       {DType::kBF16, 7, 32, 1, 1},
+                       {DType::kF16, 33, 96, 1, 4},
+                       {DType::kF8E4M3, 200, 130, 1, 7},
+                       {DType::kF8E4M3, 256, 128, 1, 13},
+                       {DType::kF8E4M3, 128, 384, 2, 2},
+                       {DType::kF4E2M1, 65, 96, 1, 6},
+                       {DType::kF4E2M1, 128, 64, 1, 1},
+                       {DType::kF4E2M1, 16, 4096, 1, 9},
+                       {DType::kF8E4M3, 512, 4096, 1, 1},
+                       {DType::kBF16, 256, 4096, 1, 12},
+                       {DType::kF8E4M3, 1024, 4096, 8, 2},
+                       // Blocks of 32 that end inside a step of 256, whole steps, groups; and V4-Flash's widths.
+                       {DType::kQ8_0, 33, 96, 1, 5},
+                       {DType::kQ8_0, 64, 544, 2, 3},
+                       {DType::kQ4_0, 65, 288, 1, 6},
+                       {DType::kMXFP4, 48, 160, 1, 4},
+                       {DType::kMXFP4, 16, 2048, 1, 9},
+                       {DType::kQ2K, 35, 512, 1, 7},
+                       {DType::kQ3K, 32, 768, 2, 2},
+                       {DType::kQ4K, 66, 1024, 1, 13},
+                       {DType::kQ5K, 31, 256, 1, 1},
+                       {DType::kQ6K, 40, 512, 1, 6},
+                       {DType::kIQ4XS, 37, 512, 1, 3},
+                       {DType::kIQ2XXS, 36, 512, 1, 5},
+                       {DType::kQ4K, 128, 4096, 1, 6},
+                       {DType::kIQ2XXS, 64, 4096, 1, 1},
+                       {DType::kQ8_0, 256, 4096, 1, 2}};
 
 TEST(Linear, every_version_agrees_with_the_reference_for_every_stored_type) {
   std::mt19937 random(7);
@@ -70,7 +95,8 @@ TEST(Linear, every_version_agrees_with_the_reference_for_every_stored_type) {
     const StoredMatrix stored = StoredMatrix::random(random, c.dtype, c.rows, c.cols);
     const std::vector<float> x = random_floats(random, c.T * c.groups * c.cols);
     for (const ActivationRounding rounding :
-         {ActivationRounding::kNone, ActivationRounding::kBf16, ActivationRounding::kE4m3, ActivationRounding::kInt8}) {
+         {ActivationRounding::kNone, ActivationRounding::kBf16, ActivationRounding::kE4m3, ActivationRounding::kInt8,
+          ActivationRounding::kInt8Lanes}) {
       if (!is_meant_for(rounding, c.dtype)) continue;
       const std::vector<float> want = apply(CpuLevel::kPortable, 2, stored.weight, x, c.T, c.groups, rounding);
       for (const CpuLevel level : fast_levels()) {
@@ -90,8 +116,8 @@ TEST(Linear, a_token_gives_the_same_bits_alone_and_among_others) {
     const StoredMatrix stored = StoredMatrix::random(random, c.dtype, c.rows, c.cols);
     const int64_t width = c.groups * c.cols;
     const std::vector<float> x = random_floats(random, T * width);
-    for (const ActivationRounding rounding :
-         {ActivationRounding::kNone, ActivationRounding::kBf16, ActivationRounding::kInt8}) {
+    for (const ActivationRounding rounding : {ActivationRounding::kNone, ActivationRounding::kBf16,
+                                              ActivationRounding::kInt8, ActivationRounding::kInt8Lanes}) {
       if (!is_meant_for(rounding, c.dtype)) continue;
       for (const CpuLevel level : fast_levels()) {
         const std::vector<float> all = apply(level, 1, stored.weight, x, T, c.groups, rounding);
@@ -286,6 +312,69 @@ TEST(Linear, the_outermost_scales_of_fp4_are_taken_with_8_bit_activations) {
   }
 }
 
+TEST(Linear, block_types_with_8_bit_activations_are_the_same_on_avx2_and_avx512_and_with_any_threads) {
+  std::mt19937 random(14);
+  for (const Case& c : kCases) {
+    if (!is_block_type(c.dtype)) continue;
+    const StoredMatrix stored = StoredMatrix::random(random, c.dtype, c.rows, c.cols);
+    const std::vector<float> x = random_floats(random, c.T * c.groups * c.cols);
+    std::vector<float> first;
+    for (const CpuLevel level : fast_levels()) {
+      for (const int n_threads : {1, 3}) {
+        std::vector<float> y = apply(level, n_threads, stored.weight, x, c.T, c.groups, ActivationRounding::kInt8Lanes);
+        if (first.empty()) first = y;
+        EXPECT_TRUE(test::same_bits(y, first)) << dtype_name(c.dtype) << " " << cpu_level_name(level);
+      }
+    }
+  }
+}
+
+// Random bytes are blocks, too: every code, and scales of any size. 8-bit products must not overflow.
+TEST(Linear, blocks_of_random_bytes_are_read_as_the_reference_reads_them) {
+  std::mt19937 random(15);
+  for (const Case& c : kCases) {
+    if (!is_block_type(c.dtype)) continue;
+    StoredMatrix stored = StoredMatrix::random(random, c.dtype, c.rows, c.cols);
+    for (std::byte& byte : stored.data) byte = static_cast<std::byte>(random());
+    const std::vector<float> x = random_floats(random, c.T * c.groups * c.cols);
+    const std::vector<float> want =
+        apply(CpuLevel::kPortable, 1, stored.weight, x, c.T, c.groups, ActivationRounding::kInt8Lanes);
+    for (const CpuLevel level : fast_levels()) {
+      const std::vector<float> got = apply(level, 1, stored.weight, x, c.T, c.groups, ActivationRounding::kInt8Lanes);
+      for (int64_t n = 0; n < c.rows; ++n) {
+        std::vector<float> row(static_cast<size_t>(c.cols));
+        decode_values(c.dtype, stored.weight.data + n * stored.weight.row_bytes(), c.cols, row.data());
+        double size = 0;  // of the products: what the rounding of sums is relative to
+        for (const float v : row) size += std::abs(static_cast<double>(v)) * 3;
+        for (int64_t t = 0; t < c.T; ++t) {
+          const auto i = static_cast<size_t>(t * c.rows + n);
+          if (!std::isfinite(size) || size > 1e30) continue;
+          ASSERT_NEAR(got[i], want[i], 1e-5 * size) << dtype_name(c.dtype) << " row " << n << " token " << t;
+        }
+      }
+    }
+  }
+}
+
+TEST(PackRows, lanes_are_within_half_a_step_and_keep_integers) {
+  std::mt19937 random(16);
+  for (const int64_t n : {256, 96, 1}) {
+    std::vector<float> x = random_floats(random, n);
+    for (int64_t i = 0; i < n; ++i) x[static_cast<size_t>(i)] *= std::exp2(static_cast<float>(i / 32 * 5));
+    Int8Lanes lanes;
+    pack_int8_lanes(x.data(), n, lanes);
+    for (int64_t i = 0; i < n; ++i) {
+      const float step = lanes.scale[lane_of(i / 16)];
+      EXPECT_LE(std::abs(int8_lane_value(lanes, i) - x[static_cast<size_t>(i)]), step * 0.50002f);
+    }
+    for (int64_t i = n; i < kLaneStep; ++i) EXPECT_EQ(int8_lane_value(lanes, i), 0.0f);
+  }
+  const float integers[] = {127, -127, 1, 0, -3, 64};
+  Int8Lanes lanes;
+  pack_int8_lanes(integers, 6, lanes);
+  for (int64_t i = 0; i < 6; ++i) EXPECT_EQ(int8_lane_value(lanes, i), integers[i]);
+}
+
 TEST(PackRows, eight_bit_activations_are_within_half_a_step_and_keep_integers) {
   std::mt19937 random(12);
   for (const int64_t n : {128, 96, 1}) {
@@ -330,7 +419,8 @@ TEST(PackRows, every_version_rounds_to_the_same_bits) {
   x[6] = 0x1p-130f;
   x[7] = 1.00390625f;  // half way between two BF16 numbers
   for (const ActivationRounding rounding :
-       {ActivationRounding::kNone, ActivationRounding::kBf16, ActivationRounding::kE4m3, ActivationRounding::kInt8}) {
+       {ActivationRounding::kNone, ActivationRounding::kBf16, ActivationRounding::kE4m3, ActivationRounding::kInt8,
+        ActivationRounding::kInt8Lanes}) {
     const RowFormat format = row_format(rounding);
     std::vector<std::vector<std::byte>> results;
     for (const CpuLevel level : {CpuLevel::kPortable, CpuLevel::kAvx2, CpuLevel::kAvx512}) {

@@ -1,5 +1,7 @@
 #include "ops/moe/moe.h"
 
+#include <algorithm>
+
 #include "ops/cuda_ops.h"
 #include "ops/moe/moe_blocks.h"
 #include "ops/moe/moe_layout_cuda.h"
@@ -9,7 +11,9 @@ namespace hadal::ops {
 int64_t moe_scratch_bytes(int64_t T, int64_t K, int64_t I) {
   // h of every (token, expert) pair, shared included, as floats and packed.
   const int64_t pairs = T * (K + 1);
-  return pairs * I * 4 + packed_rows_bytes(pairs, 1, I, RowFormat::kF32) + 64;
+  const int64_t packed =
+      std::max(packed_rows_bytes(pairs, 1, I, RowFormat::kF32), packed_rows_bytes(pairs, 1, I, RowFormat::kInt8Lanes));
+  return pairs * I * 4 + packed + 64;
 }
 
 int64_t moe_gpu_scratch_bytes(int64_t T, int64_t E, int64_t K, int64_t C, int64_t I) {
@@ -35,7 +39,7 @@ void moe(Device& device, const Moe& op) {
   HADAL_CHECK(op.shared == nullptr || (op.shared_x.K == op.C && op.shared_x.groups == 1 && op.shared_x.T == op.T),
               "moe: shared_x", op.shared_x.K, op.C, op.shared_x.T, op.T);
   if (run_on_cuda(device, &CudaOps::moe, op,
-                  op.x.format != RowFormat::kInt8 &&
+                  op.x.format != RowFormat::kInt8 && op.x.format != RowFormat::kInt8Lanes &&
                       (op.shared == nullptr ||
                        (op.shared_x.data == op.x.data && op.hidden_rounding == op.shared_hidden_rounding)),
                   "moe: 8-bit rows, two packings"))
