@@ -8,17 +8,16 @@
 
 namespace hadal::cli {
 
-ProgressLine::ProgressLine(std::string label, uint64_t total_bytes)
+ProgressLine::ProgressLine(std::string label, uint64_t total, ProgressOptions::Unit unit)
     : start_(std::chrono::steady_clock::now()),
-      bar_({.label = std::move(label), .total = total_bytes, .unit = ProgressOptions::Unit::kBytes},
-           inspect_terminal(STDERR_FILENO), 0) {}
+      bar_({.label = std::move(label), .total = total, .unit = unit}, inspect_terminal(STDERR_FILENO), 0) {}
 
 ProgressLine::~ProgressLine() {
   std::fputs(bar_.clear().c_str(), stderr);
 }
 
-void ProgressLine::update(uint64_t done_bytes) {
-  std::fputs(bar_.update(done_bytes, now_s(), terminal_columns(STDERR_FILENO)).c_str(), stderr);
+void ProgressLine::update(uint64_t done) {
+  std::fputs(bar_.update(done, now_s(), terminal_columns(STDERR_FILENO)).c_str(), stderr);
 }
 
 double ProgressLine::now_s() const {

@@ -1,4 +1,4 @@
-// A progress bar on stderr for work whose length in bytes is known; nothing when stderr is no terminal.
+// A progress bar on stderr for work whose length is known; nothing when stderr is no terminal.
 #pragma once
 
 #include <chrono>
@@ -11,12 +11,12 @@ namespace hadal::cli {
 
 class ProgressLine {
  public:
-  ProgressLine(std::string label, uint64_t total_bytes);
+  ProgressLine(std::string label, uint64_t total, ProgressOptions::Unit unit = ProgressOptions::Unit::kBytes);
   ~ProgressLine();  // takes the bar away
   ProgressLine(const ProgressLine&) = delete;
   ProgressLine& operator=(const ProgressLine&) = delete;
 
-  void update(uint64_t done_bytes);
+  void update(uint64_t done);
 
  private:
   double now_s() const;

@@ -70,7 +70,8 @@ ForwardOptions forward_options(const LoadedModel& model, const EngineOptions& op
           .context_tokens = options.context_tokens,
           .mtp = options.mtp,
           .has_blocks = model.weights.has_block_types(),
-          .wants_scores = options.wants_scores};
+          .wants_scores = options.wants_scores,
+          .inputs = options.inputs};
 }
 
 CpuDevice::Options cpu_options(const EngineOptions& options) {
@@ -82,6 +83,7 @@ CpuDevice::Options cpu_options(const EngineOptions& options) {
 // threads twice.
 Result<std::unique_ptr<Device>> open_gpu(const LoadedModel& model, const EngineOptions& options) {
   if (options.device.kind == Device::Kind::kCpu) return std::unique_ptr<Device>();
+  HADAL_CHECK(options.inputs == nullptr, "inputs of matrices are on the GPU");
   HADAL_TRY(check_device_support(options.device.kind, model.description, model.weights.weights(), options.mode));
   return open_device(options.device, cpu_options(options));
 }

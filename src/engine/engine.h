@@ -37,7 +37,8 @@ struct EngineOptions {
   std::optional<StateOptions> state = std::nullopt;  // instead of the mode's default layouts and roundings
   bool mtp = false;
   bool wants_scores = false;
-  bool check_memory = true;  // refuse a plan that does not fit
+  InputObserver* inputs = nullptr;  // gets what matrices are multiplied with; on the CPU
+  bool check_memory = true;         // refuse a plan that does not fit
 };
 
 using SequenceId = int64_t;

@@ -58,6 +58,7 @@ Result<void> ForwardPass::Impl::attention(size_t layer, const LayerDescription& 
   // The release multiplies wo_a in BF16 without quantising its input.
   const ops::ActivationRounding rounding =
       options.mode == NumericMode::kFast ? rounding_for(layer_weights.wo_a) : ops::ActivationRounding::kNone;
+  if (options.inputs != nullptr) out.show(layer_weights.wo_a, *options.inputs);
   ops::linear(device,
               {.x = out.rounded(rounding), .w = layer_weights.wo_a, .y = workspace.grouped_out, .y_stride = grouped});
   Activations low_rank(device, workspace, workspace.grouped_out, T, grouped);

@@ -34,10 +34,12 @@ Result<void> ForwardPass::Impl::feed_forward(size_t layer, const LayerDescriptio
   Activations x(device, workspace, workspace.normed, T, d.hidden);
   if (layer_description.ffn == FfnKind::kDense) {
     dense_network(layer_weights, rows, x);
+    if (options.inputs != nullptr) observe_network(layer_weights.dense, workspace.normed, T);
     return {};
   }
   HADAL_TRY(route(layer, layer_description, layer_weights, rows, x, observer));
   experts(layer_weights, T, x);
+  if (options.inputs != nullptr) observe_experts(layer_weights, T, workspace.normed);
   return {};
 }
 

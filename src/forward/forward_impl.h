@@ -21,6 +21,7 @@ class Activations {
       : device_(device), workspace_(workspace), x_(x), T_(T), K_(K), groups_(groups) {}
 
   const ops::PackedRows& rounded(ops::ActivationRounding rounding);
+  void show(const Weight& weight, InputObserver& observer) const;
 
  private:
   Device& device_;
@@ -130,6 +131,9 @@ struct ForwardPass::Impl {
                      const Rows& rows, Activations& x, StepObserver& observer);
   void experts(const LayerWeights& layer_weights, int64_t T, Activations& x);
   void dense_network(const LayerWeights& layer_weights, const Rows& rows, Activations& x);
+  // feed_forward_inputs.cpp: x [T, C], when the step is done with its packed activations
+  void observe_experts(const LayerWeights& layer_weights, int64_t T, const float* x);
+  void observe_network(const ExpertWeights& network, const float* x, int64_t T);
   Result<void> check_finite(const Rows& rows) const;
   Result<void> check_finite(const StepRows& step) const;
   int64_t not_finite_place() const;

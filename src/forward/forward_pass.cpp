@@ -118,6 +118,11 @@ StepRows step_rows(std::span<const SequenceStep> steps, const ModelDescription& 
 
 }  // namespace
 
+void Activations::show(const Weight& weight, InputObserver& observer) const {
+  // Groups meet rows of their own of the same matrix.
+  observer.input(weight, x_, T_ * groups_, K_);
+}
+
 const ops::PackedRows& Activations::rounded(ops::ActivationRounding rounding) {
   ops::PackedRows& packed = packed_[static_cast<size_t>(rounding)];
   if (packed.data != nullptr) return packed;
@@ -168,6 +173,7 @@ uint64_t ForwardPass::workspace_bytes(const ModelDescription& description, const
 Result<ForwardPass> ForwardPass::create(Device& device, const ModelDescription& description,
                                         const ModelWeights& weights, const ForwardOptions& options) {
   HADAL_CHECK(!options.mtp || !weights.mtp.empty(), "a draft layer without weights");
+  HADAL_CHECK(options.inputs == nullptr || device.shares_host_memory(), "inputs of matrices are elsewhere");
   HADAL_CHECK(description.engram_rows_per_token() == 0 || !weights.engram_classes.empty(), "Engram without classes");
   if (options.mtp && is_mla(description.mtp_layers.front().attention)) return latent_draft_unsupported(description);
   Workspace workspace;
@@ -209,6 +215,7 @@ ops::ActivationRounding ForwardPass::Impl::rounding_for(const ExpertWeights& exp
 }
 
 void ForwardPass::Impl::apply(const Weight& weight, Activations& x, float* y, int64_t y_stride) {
+  if (options.inputs != nullptr) x.show(weight, *options.inputs);
   ops::linear(device, {.x = x.rounded(rounding_for(weight)), .w = weight, .y = y, .y_stride = y_stride});
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "device/device.h"
+#include "forward/input_observer.h"
 #include "model/model_description.h"
 #include "model/numeric_mode.h"
 #include "model/weight_set.h"
@@ -53,11 +54,12 @@ class StepObserver {
 
 struct ForwardOptions {
   NumericMode mode = NumericMode::kFast;
-  int64_t tokens_max = 512;       // of one step, all sequences together
-  int64_t context_tokens = 4096;  // longest sequence: sizes the attention's scratch
-  bool mtp = false;               // states keep the draft layer's past; needs its weights
-  bool has_blocks = false;        // some matrices are of GGUF's block types (WeightSet::has_block_types)
-  bool wants_scores = false;      // index scores of all visible entries are kept for observers
+  int64_t tokens_max = 512;         // of one step, all sequences together
+  int64_t context_tokens = 4096;    // longest sequence: sizes the attention's scratch
+  bool mtp = false;                 // states keep the draft layer's past; needs its weights
+  bool has_blocks = false;          // some matrices are of GGUF's block types (WeightSet::has_block_types)
+  bool wants_scores = false;        // index scores of all visible entries are kept for observers
+  InputObserver* inputs = nullptr;  // gets what matrices meet; only on a device that shares the host's memory
 };
 
 class ForwardPass {

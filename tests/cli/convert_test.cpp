@@ -31,7 +31,8 @@ TEST(ConvertCommand, the_embedded_model_answers_from_a_gguf_file_as_before) {
   const TempFolder folder;
   const json::Value value =
       json_of(run_hadal(folder, {"convert", "embedded", "tiny.gguf", "--type", "mxfp4", "--json"}));
-  EXPECT_THAT(keys_of(value), ElementsAre("out", "type", "n_tensors", "tensor_bytes", "has_dropped_draft", "seconds"));
+  EXPECT_THAT(keys_of(value),
+              ElementsAre("out", "type", "n_tensors", "tensor_bytes", "has_dropped_draft", "n_weighed", "seconds"));
   EXPECT_TRUE(value.find("has_dropped_draft")->as_bool());
   EXPECT_EQ(answer(folder, "tiny.gguf"), answer(folder, ""));
 }

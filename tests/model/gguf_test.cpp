@@ -7,6 +7,8 @@
 #include <random>
 
 #include "engine/engine.h"
+#include "engine/evaluation.h"
+#include "engine/importance_collector.h"
 #include "model/convert/convert.h"
 #include "model/gguf/gguf_config.h"
 #include "ops/linear/linear.h"
@@ -173,6 +175,38 @@ TEST(Convert, eight_bits_stay_near_the_trained_model) {
   // Design, "Numbers": the bound of fast against exact, for the rounding of weights and that of activations.
   EXPECT_LE(test::compared(model, fixture("tests/data/v4-tiny"), {.mode = NumericMode::kExact}).kl_mean, 2e-3);
   EXPECT_LE(test::compared(model, fixture("tests/data/v4-tiny"), {.mode = NumericMode::kFast}).kl_mean, 4e-3);
+}
+
+// What a text uses weighs more: the model comes nearer to its source on it, and every matrix was met.
+TEST(Convert, importance_brings_two_bits_nearer_to_the_model) {
+  const TempFolder folder;
+  const Model source = load(fixture("models/v4-tiny"));
+  const std::string text = read_file(fixture("tests/data/v4-tiny/heldout.txt"), 1 << 20).value();
+  const std::vector<std::string_view> documents = split_documents(text, 4);
+  ImportanceCollector collector;
+  Result<Engine> engine = Engine::create(source, {.inputs = &collector});
+  ASSERT_TRUE(engine.ok());
+  ASSERT_TRUE(evaluate(*engine, nullptr, documents, [](int64_t, int64_t) {}).ok());
+  const ImportanceMatrix importance = collector.matrix(source->description, source->weights.weights());
+  const ConvertSource plain = source_of(*source);
+  ConvertSource weighed = source_of(*source);
+  weighed.importance = &importance;
+  ASSERT_TRUE(write_gguf(plain, *find_type_mix("q2_k"), folder / "plain.gguf", {}).ok());
+  const Result<ConvertSummary> written = write_gguf(weighed, *find_type_mix("q2_k"), folder / "weighed.gguf", {});
+  ASSERT_TRUE(written.ok()) << written.error().to_string();
+  EXPECT_GT(written->n_weighed, 0u);
+
+  Result<Engine> exact = Engine::create(source, {.mode = NumericMode::kExact});
+  ASSERT_TRUE(exact.ok());
+  // KL of the source from it: only the source has a tokenizer here.
+  const auto kl = [&](const char* name) {
+    Result<Engine> quantised = Engine::create(load(folder / name), {.mode = NumericMode::kExact});
+    EXPECT_TRUE(quantised.ok());
+    const Result<Evaluation> result = evaluate(*exact, &*quantised, documents, [](int64_t, int64_t) {});
+    EXPECT_TRUE(result.ok()) << (result.ok() ? "" : result.error().to_string());
+    return result.ok() ? result->divergence->kl_mean() : 0;
+  };
+  EXPECT_LT(kl("weighed.gguf"), kl("plain.gguf"));
 }
 
 TEST(Convert, fp4_experts_are_exact_in_mxfp4) {

@@ -34,20 +34,38 @@ Error bad_value(const TensorToWrite& out, int64_t row) {
 // Writes tensors as the numbers of their types.
 class TensorStream {
  public:
-  TensorStream(uint64_t total_bytes, const ConvertProgress& progress, WriteBytes write)
-      : pool_(available_processors()), total_bytes_(total_bytes), progress_(progress), write_(std::move(write)) {}
+  TensorStream(uint64_t total_bytes, const ImportanceMatrix* importance, const ConvertProgress& progress,
+               WriteBytes write)
+      : pool_(available_processors()),
+        total_bytes_(total_bytes),
+        importance_(importance),
+        progress_(progress),
+        write_(std::move(write)) {}
 
   Result<void> write(const ConvertTensor& tensor) {
     if (const auto* parts = std::get_if<std::vector<MatrixPart>>(&tensor.source)) {
-      for (const MatrixPart& part : *parts) HADAL_TRY(write_part(tensor.out, part));
+      for (size_t i = 0; i < parts->size(); ++i) {
+        HADAL_ASSIGN(const std::vector<float> weights, channel_weights(tensor.out, *parts, i));
+        HADAL_TRY(write_part(tensor.out, (*parts)[i], weights.empty() ? nullptr : weights.data()));
+        if (i == 0 && !weights.empty()) ++n_weighed_;
+      }
       return {};
     }
     if (const auto* vector = std::get_if<Vector>(&tensor.source)) return put(std::as_bytes(*vector));
     return put(std::as_bytes(std::get<std::span<const int32_t>>(tensor.source)));
   }
 
+  size_t n_weighed() const { return n_weighed_; }
+
  private:
-  Result<void> write_part(const TensorToWrite& out, const MatrixPart& part) {
+  // How much an error costs in each column of part i; empty: unknown, or the type does not ask.
+  Result<std::vector<float>> channel_weights(const TensorToWrite& out, const std::vector<MatrixPart>& parts,
+                                             size_t i) const {
+    if (importance_ == nullptr || !is_block_type(out.dtype) || parts[i].is_transposed) return std::vector<float>();
+    return importance_->mean_squares(out.name, i, parts.size(), parts[i].weight->cols);
+  }
+
+  Result<void> write_part(const TensorToWrite& out, const MatrixPart& part, const float* weights) {
     if (part.is_transposed) return write_transposed(out, part);
     const int64_t cols = part.weight->cols;
     const int64_t rows_at_once = std::max<int64_t>(1, kPieceValues / cols);
@@ -55,7 +73,7 @@ class TensorStream {
       const int64_t n = std::min(rows_at_once, part.rows - row);
       floats_.resize(static_cast<size_t>(n * cols));
       pool_.run(n, [&](int64_t i) { decode_weight_row(*part.weight, part.row0 + row + i, floats_.data() + i * cols); });
-      HADAL_TRY(encode_and_put(out, part.row0 + row, n, cols));
+      HADAL_TRY(encode_and_put(out, part.row0 + row, n, cols, weights));
     }
     return {};
   }
@@ -69,10 +87,11 @@ class TensorStream {
       decode_weight_row(*part.weight, part.row0 + r, row.data());
       for (int64_t c = 0; c < cols; ++c) floats_[static_cast<size_t>(c * part.rows + r)] = row[static_cast<size_t>(c)];
     }
-    return encode_and_put(out, part.row0, cols, part.rows);
+    return encode_and_put(out, part.row0, cols, part.rows, nullptr);
   }
 
-  Result<void> encode_and_put(const TensorToWrite& out, int64_t first_row, int64_t n, int64_t cols) {
+  Result<void> encode_and_put(const TensorToWrite& out, int64_t first_row, int64_t n, int64_t cols,
+                              const float* weights) {
     const int64_t row_bytes = dtype_bytes(out.dtype, cols);
     bytes_.resize(static_cast<size_t>(n * row_bytes));
     std::vector<uint8_t> is_bad(static_cast<size_t>(n), 0);
@@ -82,7 +101,7 @@ class TensorStream {
         is_bad[static_cast<size_t>(i)] = 1;
         return;
       }
-      encode_values(out.dtype, row, nullptr, cols, bytes_.data() + i * row_bytes);
+      encode_values(out.dtype, row, weights, cols, bytes_.data() + i * row_bytes);
     });
     const auto bad = std::find(is_bad.begin(), is_bad.end(), 1);
     if (bad != is_bad.end()) return bad_value(out, first_row + (bad - is_bad.begin()));
@@ -104,6 +123,8 @@ class TensorStream {
   ThreadPool pool_;
   uint64_t total_bytes_;
   uint64_t done_bytes_ = 0;
+  size_t n_weighed_ = 0;
+  const ImportanceMatrix* importance_;
   const ConvertProgress& progress_;
   WriteBytes write_;
   std::vector<float> floats_;
@@ -150,9 +171,10 @@ Result<ConvertSummary> write_gguf(const ConvertSource& source, const TypeMix& mi
   summary.has_dropped_draft = source.description.residual != ResidualKind::kPlain && !source.weights.mtp.empty();
   HADAL_ASSIGN(GgufMetadata metadata, metadata_of(source, mix));
   HADAL_ASSIGN(GgufWriter writer, GgufWriter::create(path, std::move(metadata), headers_of(tensors)));
-  TensorStream stream(summary.tensor_bytes, progress,
+  TensorStream stream(summary.tensor_bytes, source.importance, progress,
                       [&](std::span<const std::byte> bytes) { return writer.write(bytes); });
   for (const ConvertTensor& tensor : tensors) HADAL_TRY(stream.write(tensor));
+  summary.n_weighed = stream.n_weighed();
   HADAL_TRY(writer.commit());
   return summary;
 }
@@ -165,7 +187,7 @@ Result<ConvertSummary> write_safetensors(const ConvertSource& source, DType matr
   HADAL_ASSIGN(AtomicFile file, out.file("model.safetensors"));
   const std::pair<std::string, std::string> format{"format", "pt"};
   HADAL_TRY(file.write(safetensors_header(headers_of(tensors), std::span(&format, 1))));
-  TensorStream stream(summary.tensor_bytes, progress,
+  TensorStream stream(summary.tensor_bytes, nullptr, progress,
                       [&](std::span<const std::byte> bytes) { return file.write(bytes); });
   for (const ConvertTensor& tensor : tensors) HADAL_TRY(stream.write(tensor));
   HADAL_TRY(file.commit());

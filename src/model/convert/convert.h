@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "formats/checkpoint.h"
 #include "model/convert/convert_plan.h"
+#include "model/convert/importance.h"
 #include "model/model_description.h"
 #include "model/weight_set.h"
 
@@ -20,22 +21,25 @@ namespace hadal {
 struct ConvertSource {
   const ModelDescription& description;
   const ModelWeights& weights;
-  json::Value config;                         // in transformers' keys
-  std::optional<json::Value> tokenizer_json;  // nothing: the model has none
-  std::string chat_template;                  // empty: none; it tells which prompt encoding the model knows
-  std::string name;                           // general.name
+  json::Value config;                            // in transformers' keys
+  std::optional<json::Value> tokenizer_json;     // nothing: the model has none
+  std::string chat_template;                     // empty: none; it tells which prompt encoding the model knows
+  std::string name;                              // general.name
+  const ImportanceMatrix* importance = nullptr;  // null: errors of all channels count alike
 };
 
 struct ConvertSummary {
   size_t n_tensors = 0;
   uint64_t tensor_bytes = 0;
   bool has_dropped_draft = false;  // the target has no place for V4's draft layer
+  size_t n_weighed = 0;            // tensors whose errors were weighed by importance
 };
 
 // Bytes written of all; false cancels.
 using ConvertProgress = std::function<bool(uint64_t done, uint64_t of)>;
 
-// Errors: Cancelled, Io (disk full), Corrupt (NaN or infinity in a weight), Unsupported (tokenizer), by name.
+// Errors: Cancelled, Io (disk full), Corrupt (NaN or infinity in a weight), Unsupported (tokenizer), Invalid
+// (importance of another model), by name.
 Result<ConvertSummary> write_gguf(const ConvertSource& source, const TypeMix& mix, const fs::path& path,
                                   const ConvertProgress& progress);
 
