@@ -101,7 +101,7 @@ void print_summary(const Options& options, const ConvertSummary& summary, double
 }
 
 Result<ConvertSummary> write(const Options& options, const ConvertSource& source, bool is_gguf) {
-  const Interrupts interrupts;
+  const Interrupts interrupts(StopSignals::kAllThatEnd);
   std::optional<ProgressLine> line;  // the total comes with the first report
   const ConvertProgress progress = [&](uint64_t done, uint64_t of) {
     if (!line) line.emplace("converting", of);

@@ -85,7 +85,7 @@ Result<int> pull(const Options& options) {
   // OpenSSL writes to sockets that the other side may have closed, and libcurl leaves the signal to programs with
   // threads of their own.
   std::signal(SIGPIPE, SIG_IGN);
-  const Interrupts interrupts;
+  const Interrupts interrupts(StopSignals::kAllThatEnd);
   request.fetch.http.is_cancelled = [&interrupts] { return interrupts.is_stop_requested(); };
   std::optional<hub::ModelLock> lock;
   if (!options.dry_run) {

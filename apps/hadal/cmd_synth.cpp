@@ -58,7 +58,7 @@ Result<int> synth(const Options& options) {
   const auto start = std::chrono::steady_clock::now();
   Result<void> written;
   {
-    const Interrupts interrupts;
+    const Interrupts interrupts(StopSignals::kAllThatEnd);
     ProgressLine line("writing", plan.tensor_bytes);
     written = write_synth(plan, options.out, [&](uint64_t done, uint64_t) {
       line.update(done);

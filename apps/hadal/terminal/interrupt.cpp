@@ -4,6 +4,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
@@ -21,7 +22,13 @@ std::atomic<bool> g_is_handled{false};
 std::atomic<int64_t> g_pressed_ns{0};  // when the answer was asked to stop; 0: it was not
 static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int64_t>::is_always_lock_free);
 
-struct sigaction g_previous;  // written before the handler is in place and after it is gone
+constexpr std::array kSignals = {SIGINT, SIGTERM, SIGHUP};
+// Written before the handler is in place and after it is gone.
+std::array<struct sigaction, kSignals.size()> g_previous;
+
+size_t n_handled(StopSignals signals) {
+  return signals == StopSignals::kCtrlC ? 1 : kSignals.size();
+}
 
 int64_t monotonic_ns() {
   timespec now{};
@@ -37,7 +44,7 @@ void leave_at_once() {
   ::_exit(kExitInterrupted);
 }
 
-void on_sigint(int) {
+void on_signal(int) {
   const int errno_before = errno;
   const int64_t now_ns = monotonic_ns();
   const int64_t asked_ns = g_pressed_ns.exchange(now_ns);
@@ -51,18 +58,18 @@ bool press_ends_program(std::optional<int64_t> asked_ns, int64_t now_ns) {
   return asked_ns.has_value() && now_ns - *asked_ns <= kTwiceWithinNs;
 }
 
-Interrupts::Interrupts() {
+Interrupts::Interrupts(StopSignals signals) : signals_(signals) {
   HADAL_CHECK(!g_is_handled.exchange(true), "one object handles Ctrl-C at a time");
   reset();
   struct sigaction action {};
-  action.sa_handler = on_sigint;
+  action.sa_handler = on_signal;
   action.sa_flags = SA_RESTART;  // reads and writes of other code need not know of it
   ::sigemptyset(&action.sa_mask);
-  ::sigaction(SIGINT, &action, &g_previous);
+  for (size_t i = 0; i < n_handled(signals_); ++i) ::sigaction(kSignals[i], &action, &g_previous[i]);
 }
 
 Interrupts::~Interrupts() {
-  ::sigaction(SIGINT, &g_previous, nullptr);
+  for (size_t i = 0; i < n_handled(signals_); ++i) ::sigaction(kSignals[i], &g_previous[i], nullptr);
   g_is_handled.store(false);
 }
 

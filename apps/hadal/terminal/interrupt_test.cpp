@@ -29,6 +29,21 @@ TEST(Interrupts, one_press_asks_the_answer_to_stop) {
   EXPECT_TRUE(interrupts.is_stop_requested());
 }
 
+TEST(Interrupts, a_command_that_writes_files_stops_at_every_signal_that_ends_it) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    const Interrupts interrupts(StopSignals::kAllThatEnd);
+    ::raise(signal);
+    EXPECT_TRUE(interrupts.is_stop_requested()) << signal;
+  }
+  const int status = status_of_child([] {
+    ::signal(SIGTERM, SIG_DFL);
+    const Interrupts interrupts;
+    ::raise(SIGTERM);
+  });
+  ASSERT_TRUE(WIFSIGNALED(status)) << "a chat ends as before";
+  EXPECT_EQ(WTERMSIG(status), SIGTERM);
+}
+
 TEST(Interrupts, a_new_answer_forgets_earlier_presses) {
   Interrupts interrupts;
   ::raise(SIGINT);
