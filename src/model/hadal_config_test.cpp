@@ -1,7 +1,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "model/engram_token_map.h"
 #include "model/geometry.h"
+#include "testing/temp_folder.h"
 #include "testing/tiny_hadal.h"
 
 namespace hadal {
@@ -190,6 +192,40 @@ TEST(HadalConfig, the_inference_style_is_not_its_own) {
   const Result<ModelDescription> d = parse_model_config(config, "config.json");
   ASSERT_FALSE(d.ok());
   EXPECT_THAT(d.error().in, HasSubstr("hidden_size"));
+}
+
+// Beside weights, as little-endian int32: where there is no list.
+TEST(HadalConfig, the_token_map_may_be_bytes) {
+  const ModelDescription d = parsed();
+  const test::TempFolder folder;
+  std::string bytes;
+  for (int t = 0; t < 512; ++t) {
+    for (const int shift : {0, 8, 16, 24}) bytes.push_back(static_cast<char>((t % 389) >> shift));
+  }
+  const auto read = [&](const std::string& text) {
+    folder.write("engram_token_map.bin", text);
+    ModelFiles files = must(ModelFiles::open(folder.path()));
+    return read_engram_token_map(files, d);
+  };
+  const std::vector<int32_t> classes = must(read(bytes));
+  ASSERT_EQ(classes.size(), 512u);
+  EXPECT_EQ(classes[388], 388);
+  EXPECT_EQ(classes[511], 511 - 389);
+  const auto refused = [&](const std::string& text) {
+    const Result<std::vector<int32_t>> map = read(text);
+    EXPECT_FALSE(map.ok());
+    return map.ok() ? std::string() : map.error().to_string();
+  };
+  EXPECT_THAT(refused(bytes.substr(1)), HasSubstr("2047 bytes, 4 a token"));
+  EXPECT_THAT(refused(bytes + bytes), HasSubstr("512 tokens (vocab_size)"));
+  bytes[4 * 7 + 3] = static_cast<char>(0x80);
+  EXPECT_THAT(refused(bytes), HasSubstr("token 7"));
+  bytes[4 * 7 + 3] = 0;
+  bytes[4 * 7] = static_cast<char>(389 - 256);
+  bytes[4 * 7 + 1] = 1;
+  EXPECT_THAT(refused(bytes), HasSubstr("0 to 388"));
+  folder.write("engram_token_map.json", "[0]");
+  EXPECT_THAT(refused(bytes), HasSubstr("engram_token_map.json"));
 }
 
 }  // namespace
