@@ -175,6 +175,7 @@ Result<int> convert(Options options) {
   HADAL_TRY(check_usage(options, is_gguf));
   HADAL_ASSIGN(ModelFiles files, open_files(options));
   HADAL_ASSIGN(const std::shared_ptr<const LoadedModel> model, LoadedModel::open(std::move(files)));
+  if (is_gguf) HADAL_TRY(gguf_architecture(model->description));
   // What the model was made of; it keeps its own files to itself.
   HADAL_ASSIGN(ModelFiles texts, open_files(options));
   HADAL_ASSIGN(json::Value config, read_config(*model, texts));

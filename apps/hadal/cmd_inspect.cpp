@@ -67,6 +67,17 @@ std::string attention_sizes(const ModelDescription& d) {
                      d.head_dim, d.rope_head_dim, d.q_lora_rank, d.o_groups, d.o_lora_rank, d.window);
 }
 
+std::string engram_sizes(const ModelDescription& d) {
+  std::vector<std::string> tables;
+  for (size_t l = 0; l < d.layers.size(); ++l) {
+    if (d.layers[l].engram_rows == 0) continue;
+    tables.push_back(fmt::format("layer {}: {}", l, format_count(static_cast<uint64_t>(d.layers[l].engram_rows))));
+  }
+  return fmt::format("2 to {} tokens of {} classes, {} rows of {} each; rows of {}", d.engram_max_ngram,
+                     format_count(static_cast<uint64_t>(d.engram_n_classes)), d.engram_n_heads, d.engram_head_dim,
+                     fmt::join(tables, ", "));
+}
+
 // How it is spoken to. What is wrong with the files that say so is a finding like any other.
 std::string find_prompt(ModelFiles& files, const GgufFile* gguf, InspectReport& report) {
   if (!report.description) return "";
@@ -94,8 +105,11 @@ void print_description(const InspectReport& report, std::string_view prompt) {
     print_row("indexer", fmt::format("{} heads x {}, best {}", d.index_n_heads, d.index_head_dim, d.index_topk));
   }
   if (d.inter_dim > 0) print_row("dense", fmt::format("width {}", d.inter_dim));
-  print_row("experts", fmt::format("{} of {} and {} shared, width {}", d.n_experts_per_token, d.n_routed_experts,
-                                   d.n_shared_experts, d.moe_inter_dim));
+  if (d.n_routed_experts > 0) {
+    print_row("experts", fmt::format("{} of {} and {} shared, width {}", d.n_experts_per_token, d.n_routed_experts,
+                                     d.n_shared_experts, d.moe_inter_dim));
+  }
+  if (d.engram_max_ngram > 0) print_row("n-grams", engram_sizes(d));
   print_row("context", format_count(static_cast<uint64_t>(d.context_tokens_max)));
   if (!prompt.empty()) print_row("prompt", std::string(prompt));
   print_row("identity", report.identity);

@@ -85,6 +85,8 @@ void add_synth_command(CLI::App& app, Action& action) {
       ->check(CLI::IsMember(geometry_names()));
   command->add_option("--layers", options->synth.layers, "Only the first N layers; default: all");
   command->add_option("--experts", options->synth.experts, "Only the first N routed experts of a layer; default: all");
+  command->add_option("--engram-vocab", options->synth.engram_vocab,
+                      "Primes of the n-gram tables begin at N: smaller tables; default: the geometry's");
   command->add_flag("--no-mtp", options->no_mtp, "Leave out the draft layer");
   command->add_option("--tokenizer", options->tokenizer, "Copy this tokenizer.json beside the weights")
       ->type_name("FILE");
@@ -94,11 +96,13 @@ void add_synth_command(CLI::App& app, Action& action) {
       "machines\n"
       "without the weights. Four layers of v4-flash have one of each kind and take about 20 GB with the draft layer;\n"
       "four of v3 or v3.2 are three dense ones and one with experts, 17 GB, or 11 GB with 128 experts.\n"
-      "Each of the two Engram tables of v4.1-flash, of layers 1 and 14, takes 101 GB.\n"
+      "Each of the two Engram tables of v4.1-flash, of layers 1 and 14, takes 101 GB; those of seed, the system that\n"
+      "was described before V4's release (64 layers, 577 GB), 51 GB. --engram-vocab makes them small.\n"
       "\n"
       "Examples:\n"
       "  hadal synth /data/flash-4 --like v4-flash --layers 4 --no-mtp\n"
       "  hadal synth /data/v3.2-4 --like v3.2 --layers 4 --experts 128 --no-mtp\n"
+      "  hadal synth /data/seed-2 --like seed --layers 2 --engram-vocab 100000\n"
       "  hadal bench /data/flash-4");
   command->callback([options, &action] { action = [options] { return synth(*options); }; });
 }

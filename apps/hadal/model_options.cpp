@@ -98,7 +98,8 @@ EngineOptions ModelOptions::engine_options(const ModelDescription& description) 
   if (!cpu.empty()) options.cpu_level = named<CpuLevel>(cpu, kCpuLevels, cpu_level_name);
   if (!kv.empty()) {
     options.state = default_state_options(description, options.mode);
-    options.state->kv_format = named<ops::KvFormat>(kv, kKvFormats, ops::kv_format_name);
+    const auto format = named<ops::KvFormat>(kv, kKvFormats, ops::kv_format_name);
+    options.state->kv_format = format == ops::KvFormat::kFp8 ? fp8_format(description) : format;
   }
   return options;
 }

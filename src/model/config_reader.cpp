@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
+#include <functional>
 #include <limits>
 
 #include "model/description_fields.h"
@@ -62,6 +65,40 @@ Result<void> check_assumptions(const ConfigReader& reader, std::span<const Confi
     return reader.wrong(assumption.key, json::dump(assumption.value), value, ErrorCode::kUnsupported);
   }
   return {};
+}
+
+Error contradiction(const ConfigReader& reader, std::string_view key, std::string want, std::string found) {
+  return Error{.code = ErrorCode::kInvalid,
+               .what = "config contradicts itself",
+               .in = fmt::format("{}: {}", reader.name, key),
+               .want = std::move(want),
+               .found = std::move(found),
+               .hint = ""};
+}
+
+// Integers of [min, max]; none when the key is absent.
+Result<std::vector<int64_t>> read_list(const ConfigReader& reader, std::string_view key, int64_t min, int64_t max) {
+  std::vector<int64_t> values;
+  const json::Value* list = reader.member(key);
+  if (list == nullptr) return values;
+  if (!list->is_array()) return reader.wrong(key, "a list of integers", list);
+  for (const json::Value& item : list->items()) {
+    const std::optional<int64_t> v = item.as_int();
+    if (!v || *v < min || *v > max) {
+      return reader.wrong(fmt::format("{}[{}]", key, values.size()), fmt::format("{} to {}", min, max), &item);
+    }
+    values.push_back(*v);
+  }
+  return values;
+}
+
+// Layers, each once, in ascending order.
+Result<std::vector<int64_t>> read_layer_list(const ConfigReader& reader, std::string_view key, int64_t n_layers) {
+  HADAL_ASSIGN(std::vector<int64_t> layers, read_list(reader, key, 0, n_layers - 1));
+  if (std::adjacent_find(layers.begin(), layers.end(), std::greater_equal<>()) != layers.end()) {
+    return reader.wrong(key, "layers in ascending order, each once", reader.member(key));
+  }
+  return layers;
 }
 
 Result<ScoreFunc> read_score_func(const ConfigReader& reader, ScoreFunc absent) {
@@ -140,6 +177,23 @@ Result<int64_t> read_layer_count(const ConfigReader& reader, std::optional<int64
     return reader.wrong(key, fmt::format("1 to {}", kLayersMax), reader.member(key));
   }
   return n_layers;
+}
+
+Result<void> check_candidates(const ConfigReader& reader, const ModelDescription& d) {
+  if (!has_part(d, ModelPart::kCandidates)) return {};
+  if (d.candidate_block_size < 1 || d.candidate_block_size > kCandidateBlockMax ||
+      !std::has_single_bit(static_cast<uint64_t>(d.candidate_block_size))) {
+    return reader.wrong("candidate_block_size", fmt::format("a power of two up to {}", kCandidateBlockMax),
+                        reader.member("candidate_block_size"), ErrorCode::kUnsupported);
+  }
+  if (d.candidate_topk_blocks < 1 || d.candidate_topk_blocks > 1 << 16 ||
+      d.candidate_topk_blocks * d.candidate_block_size < d.index_topk) {
+    return contradiction(reader, "candidate_topk_blocks",
+                         fmt::format("1 to {}, and blocks of {} that hold at least index_topk = {} entries", 1 << 16,
+                                     d.candidate_block_size, d.index_topk),
+                         fmt::format("{}", d.candidate_topk_blocks));
+  }
+  return {};
 }
 
 }  // namespace hadal

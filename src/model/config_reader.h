@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/json.h"
 #include "base/result.h"
@@ -62,6 +63,14 @@ struct ConfigAssumption {
 };
 Result<void> check_assumptions(const ConfigReader& reader, std::span<const ConfigAssumption> assumptions);
 
+// Two keys that cannot both be true: Invalid at the first one.
+Error contradiction(const ConfigReader& reader, std::string_view key, std::string want, std::string found);
+
+// Integers of [min, max]; none when the key is absent. Invalid for anything else, at its place in the list.
+Result<std::vector<int64_t>> read_list(const ConfigReader& reader, std::string_view key, int64_t min, int64_t max);
+// Layers of n_layers, each once, in ascending order; none when the key is absent.
+Result<std::vector<int64_t>> read_layer_list(const ConfigReader& reader, std::string_view key, int64_t n_layers);
+
 // One id, or the first of a list (generation configs name several ends); -1 when absent.
 Result<int32_t> read_token_id(const ConfigReader& reader, std::string_view key);
 
@@ -74,6 +83,21 @@ Result<void> read_quantization(const ConfigReader& reader, ModelDescription& d);
 Result<void> read_yarn(const ConfigReader& reader, const json::Value& scaling, std::string_view place,
                        RopeDescription& rope);
 
+// rope_theta and rope_scaling of a model with latents (or transformers' rope_parameters): YaRN with its temperature.
+Result<RopeDescription> read_latent_rope(const ConfigReader& reader);
+
+// One layer for each of compress_ratios (or layer_types), which may go on behind the trunk: V4's attention with its two
+// rotary bases, in config.json's spelling.
+Result<std::vector<LayerDescription>> read_v4_attention(const ConfigReader& reader);
+
+// The candidate blocks of a description whose layers have their roles; nothing when no layer has one. Errors:
+// Unsupported (block size), Invalid (fewer entries than index_topk).
+Result<void> check_candidates(const ConfigReader& reader, const ModelDescription& d);
+
+// Engram's sizes, and engram_rows of the layers of `d`; nothing when engram_layer_ids is empty or absent. The tables'
+// sizes follow from the primes: Invalid when engram_num_embeddings says others.
+Result<void> read_engram(const ConfigReader& reader, ModelDescription& d);
+
 // num_hidden_layers (n_layers).
 Result<int64_t> read_layer_count(const ConfigReader& reader, std::optional<int64_t> absent);
 
@@ -82,5 +106,6 @@ Result<int64_t> read_layer_count(const ConfigReader& reader, std::optional<int64
 Result<ModelDescription> parse_deepseek_v3(const ConfigReader& reader);  // V3, R1, V3.1 and V3.2
 Result<ModelDescription> parse_deepseek_v4(const ConfigReader& reader);
 Result<ModelDescription> parse_deepseek_v41(const ConfigReader& reader);
+Result<ModelDescription> parse_hadal(const ConfigReader& reader);  // our own: docs/hadal-family.md
 
 }  // namespace hadal

@@ -74,20 +74,6 @@ Result<void> read_mscale(const ConfigReader& reader, const json::Value& scaling,
                       ConfigReader::member(scaling, "mscale"), ErrorCode::kUnsupported);
 }
 
-Result<RopeDescription> read_published_rope(const ConfigReader& reader) {
-  const bool has_parameters = reader.member("rope_parameters") != nullptr;
-  const std::string_view place = has_parameters ? "rope_parameters" : "rope_scaling";
-  const json::Value* scaling = reader.member(place);
-  RopeDescription rope;
-  const json::Value* theta = has_parameters ? ConfigReader::member(*scaling, "rope_theta") : nullptr;
-  HADAL_ASSIGN(rope.theta, reader.real(theta != nullptr ? theta : reader.member("rope_theta"),
-                                       theta != nullptr ? "rope_parameters.rope_theta" : "rope_theta", std::nullopt));
-  if (scaling == nullptr) return rope;
-  HADAL_TRY(read_yarn(reader, *scaling, place, rope));
-  if (rope.original_tokens > 0) HADAL_TRY(read_mscale(reader, *scaling, place, rope));
-  return rope;
-}
-
 // The official code turns YaRN on when its buffer is longer than original_seq_len. The models were trained with it, and
 // a result must not depend on a buffer: it is always on.
 Result<RopeDescription> read_args_rope(const ConfigReader& reader) {
@@ -130,6 +116,20 @@ Result<void> read_layers(const ConfigReader& reader, const RopeDescription& rope
 
 }  // namespace
 
+Result<RopeDescription> read_latent_rope(const ConfigReader& reader) {
+  const bool has_parameters = reader.member("rope_parameters") != nullptr;
+  const std::string_view place = has_parameters ? "rope_parameters" : "rope_scaling";
+  const json::Value* scaling = reader.member(place);
+  RopeDescription rope;
+  const json::Value* theta = has_parameters ? ConfigReader::member(*scaling, "rope_theta") : nullptr;
+  HADAL_ASSIGN(rope.theta, reader.real(theta != nullptr ? theta : reader.member("rope_theta"),
+                                       theta != nullptr ? "rope_parameters.rope_theta" : "rope_theta", std::nullopt));
+  if (scaling == nullptr) return rope;
+  HADAL_TRY(read_yarn(reader, *scaling, place, rope));
+  if (rope.original_tokens > 0) HADAL_TRY(read_mscale(reader, *scaling, place, rope));
+  return rope;
+}
+
 Result<ModelDescription> parse_deepseek_v3(const ConfigReader& reader) {
   const ConfigAssumption assumptions[] = {
       {"attention_bias", json::Value::boolean(false)},      {"hidden_act", json::Value::string("silu")},
@@ -156,7 +156,7 @@ Result<ModelDescription> parse_deepseek_v3(const ConfigReader& reader) {
   if (const json::Value* scale = reader.member("scale_fmt"); scale != nullptr && scale->as_string() == "ue8m0") {
     d.activation_scale = ActivationScale::kPowerOfTwo;  // ModelArgs say it here
   }
-  HADAL_ASSIGN(const RopeDescription rope, reader.is_args ? read_args_rope(reader) : read_published_rope(reader));
+  HADAL_ASSIGN(const RopeDescription rope, reader.is_args ? read_args_rope(reader) : read_latent_rope(reader));
   HADAL_TRY(read_layers(reader, rope, d));
   // ModelArgs has the size of a run-time buffer; what the model was made for is YaRN's stretched length.
   if (reader.is_args && rope.original_tokens > 0 && rope.original_tokens <= kContextTokensMax && rope.factor <= 1e6) {

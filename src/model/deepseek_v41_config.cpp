@@ -7,13 +7,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <bit>
-#include <limits>
 
 #include "model/config_reader.h"
 #include "model/description_fields.h"
-#include "model/engram_tables.h"
 
 namespace hadal {
 namespace {
@@ -60,40 +56,6 @@ constexpr ConfigKey<double> kRealKeys[] = {
     {&D::swiglu_limit,        "swiglu_limit",            "swiglu_limit",        kRequired, kRequired},
     // clang-format on
 };
-
-Error contradiction(const ConfigReader& reader, std::string_view key, std::string want, std::string found) {
-  return Error{.code = ErrorCode::kInvalid,
-               .what = "config contradicts itself",
-               .in = fmt::format("{}: {}", reader.name, key),
-               .want = std::move(want),
-               .found = std::move(found),
-               .hint = ""};
-}
-
-// Integers of [min, max]; none when the key is absent.
-Result<std::vector<int64_t>> read_list(const ConfigReader& reader, std::string_view key, int64_t min, int64_t max) {
-  std::vector<int64_t> values;
-  const json::Value* list = reader.member(key);
-  if (list == nullptr) return values;
-  if (!list->is_array()) return reader.wrong(key, "a list of integers", list);
-  for (const json::Value& item : list->items()) {
-    const std::optional<int64_t> v = item.as_int();
-    if (!v || *v < min || *v > max) {
-      return reader.wrong(fmt::format("{}[{}]", key, values.size()), fmt::format("{} to {}", min, max), &item);
-    }
-    values.push_back(*v);
-  }
-  return values;
-}
-
-// Layers, each once, in ascending order.
-Result<std::vector<int64_t>> read_layer_list(const ConfigReader& reader, std::string_view key, int64_t n_layers) {
-  HADAL_ASSIGN(std::vector<int64_t> layers, read_list(reader, key, 0, n_layers - 1));
-  if (std::adjacent_find(layers.begin(), layers.end(), std::greater_equal<>()) != layers.end()) {
-    return reader.wrong(key, "layers in ascending order, each once", reader.member(key));
-  }
-  return layers;
-}
 
 bool contains(const std::vector<int64_t>& layers, size_t layer) {
   return std::binary_search(layers.begin(), layers.end(), static_cast<int64_t>(layer));
@@ -193,23 +155,6 @@ Result<void> assign_sources(const ConfigReader& reader, const Sources& sources, 
   return {};
 }
 
-Result<void> check_candidates(const ConfigReader& reader, const ModelDescription& d) {
-  if (!has_part(d, ModelPart::kCandidates)) return {};
-  if (d.candidate_block_size < 1 || d.candidate_block_size > kCandidateBlockMax ||
-      !std::has_single_bit(static_cast<uint64_t>(d.candidate_block_size))) {
-    return reader.wrong("candidate_block_size", fmt::format("a power of two up to {}", kCandidateBlockMax),
-                        reader.member("candidate_block_size"), ErrorCode::kUnsupported);
-  }
-  if (d.candidate_topk_blocks < 1 || d.candidate_topk_blocks > 1 << 16 ||
-      d.candidate_topk_blocks * d.candidate_block_size < d.index_topk) {
-    return contradiction(reader, "candidate_topk_blocks",
-                         fmt::format("1 to {}, and blocks of {} that hold at least index_topk = {} entries", 1 << 16,
-                                     d.candidate_block_size, d.index_topk),
-                         fmt::format("{}", d.candidate_topk_blocks));
-  }
-  return {};
-}
-
 Result<void> read_layers(const ConfigReader& reader, const Ropes& ropes, ModelDescription& d) {
   HADAL_ASSIGN(const int64_t n_layers, read_layer_count(reader, std::nullopt));
   HADAL_ASSIGN(const std::vector<int64_t> ratios, read_list(reader, "compress_ratios", 0, kCompressRatioMax));
@@ -235,61 +180,6 @@ Result<void> read_layers(const ConfigReader& reader, const Ropes& ropes, ModelDe
   HADAL_ASSIGN(const Sources sources, read_sources(reader, n_layers));
   HADAL_TRY(assign_sources(reader, sources, d.layers));
   return check_candidates(reader, d);
-}
-
-// --- Engram ----------------------------------------------------------------------------------------------------------
-
-Result<void> check_engram_sizes(const ConfigReader& reader, const ModelDescription& d) {
-  for (const IntField& field : int_fields()) {
-    if (field.part != ModelPart::kEngram) continue;
-    if (d.*field.member >= field.min && d.*field.member <= field.max) continue;
-    return reader.wrong(field.key, fmt::format("{} to {}", field.min, field.max), reader.member(field.key));
-  }
-  if (d.engram_head_dim % 32 != 0) {
-    return reader.wrong("engram_head_dim", "a multiple of 32: channels share scales by 32",
-                        reader.member("engram_head_dim"));
-  }
-  if (d.engram_pad_id >= d.vocab_size) {
-    return reader.wrong("engram_pad_id", fmt::format("a token, below vocab_size = {}", d.vocab_size),
-                        reader.member("engram_pad_id"));
-  }
-  return {};
-}
-
-// The tables' sizes follow from the primes, so a config that says others was made for other hashes.
-Result<void> read_engram(const ConfigReader& reader, ModelDescription& d) {
-  const auto n_layers = static_cast<int64_t>(d.layers.size());
-  HADAL_ASSIGN(const std::vector<int64_t> layers, read_layer_list(reader, "engram_layer_ids", n_layers));
-  if (layers.empty()) return {};
-  if (layers.size() > kEngramLayersMax) {
-    return reader.wrong("engram_layer_ids", fmt::format("at most {} layers", kEngramLayersMax),
-                        reader.member("engram_layer_ids"), ErrorCode::kUnsupported);
-  }
-  const json::Value* pad = reader.member("engram_pad_token_id");
-  if (pad == nullptr) pad = reader.member("engram_pad_id");
-  HADAL_ASSIGN(d.engram_pad_id, reader.integer(pad, "engram_pad_token_id", std::nullopt));
-  HADAL_TRY(check_engram_sizes(reader, d));
-  HADAL_ASSIGN(const std::vector<int64_t> rows, read_list(reader, "engram_num_embeddings", 1, INT64_MAX));
-  if (rows.size() != layers.size()) {
-    return contradiction(reader, "engram_num_embeddings",
-                         fmt::format("{} tables: one for each of engram_layer_ids", layers.size()),
-                         fmt::format("{}", rows.size()));
-  }
-  const EngramSizes sizes{.vocab_size = d.engram_vocab_size,
-                          .max_ngram = d.engram_max_ngram,
-                          .n_heads = d.engram_n_heads,
-                          .n_classes = d.engram_n_classes};
-  const std::vector<EngramTable> tables = engram_tables(sizes, layers);
-  for (size_t i = 0; i < tables.size(); ++i) {
-    if (tables[i].rows != rows[i] || tables[i].rows > std::numeric_limits<int32_t>::max()) {
-      return contradiction(reader, fmt::format("engram_num_embeddings[{}]", i),
-                           fmt::format("{} rows, below 2^31: the sum of the primes from engram_vocab_size = {} on",
-                                       tables[i].rows, d.engram_vocab_size),
-                           fmt::format("{} rows", rows[i]));
-    }
-    d.layers[tables[i].layer].engram_rows = rows[i];
-  }
-  return {};
 }
 
 Result<ModelDescription> parse_text(const ConfigReader& reader) {

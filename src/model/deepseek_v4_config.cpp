@@ -247,6 +247,14 @@ Result<void> read_layers(const ConfigReader& reader, const Ropes& ropes, ModelDe
 
 }  // namespace
 
+Result<std::vector<LayerDescription>> read_v4_attention(const ConfigReader& reader) {
+  HADAL_ASSIGN(const Ropes ropes, read_published_ropes(reader));
+  HADAL_ASSIGN(const std::vector<int64_t> ratios, read_ratios(reader));
+  std::vector<LayerDescription> layers;
+  for (const int64_t ratio : ratios) layers.push_back(layer_of_ratio(ratio, ropes));
+  return layers;
+}
+
 Result<ModelDescription> parse_deepseek_v4(const ConfigReader& reader) {
   const ConfigAssumption assumptions[] = {
       {"num_key_value_heads", json::Value::number(int64_t{1})},

@@ -95,6 +95,32 @@ constexpr int64_t kV41CandidateSource = 20;
 constexpr int64_t kV41EngramLayers[] = {1, 14};
 constexpr int64_t kV41EngramRows[] = {384006168, 384016682};
 
+// The system that the texts before V4's release describe: MLA, DSA, mHC of 4 streams, Engram and 256 experts at 1M
+// tokens, about 1T parameters. They fix only that; the sizes are ours (docs/hadal-family.md). Sizes that follow from
+// the number of layers are filled in.
+constexpr std::string_view kSeedName = "seed";
+constexpr int64_t kSeedLayers = 64;
+constexpr std::string_view kSeedCommon = R"({
+  "architectures": ["HadalForCausalLM"], "model_type": "hadal", "hadal_version": 1, "torch_dtype": "bfloat16",
+  "bos_token_id": 0, "eos_token_id": 1, "vocab_size": 129280, "hidden_size": 6144, "rms_norm_eps": 1e-06,
+  "max_position_embeddings": 1048576, "tie_word_embeddings": false, "hidden_act": "silu",
+  "attention": "mla_dsa", "num_attention_heads": 48, "q_lora_rank": 1536, "kv_lora_rank": 512, "qk_nope_head_dim": 128,
+  "qk_rope_head_dim": 64, "v_head_dim": 128, "index_n_heads": 32, "index_head_dim": 128, "index_topk": 2048,
+  "rope_theta": 10000,
+  "rope_scaling": {"type": "yarn", "factor": 16, "original_max_position_embeddings": 65536, "beta_fast": 32,
+                   "beta_slow": 1, "mscale": 1.0, "mscale_all_dim": 1.0},
+  "intermediate_size": 18432, "moe_intermediate_size": 2944, "n_routed_experts": 256, "n_shared_experts": 1,
+  "num_experts_per_tok": 8, "n_group": 8, "topk_group": 4, "scoring_func": "sigmoid", "norm_topk_prob": true,
+  "routed_scaling_factor": 2.5, "residual": "mhc", "hc_schedule": "next", "hc_mult": 4, "hc_sinkhorn_iters": 20,
+  "hc_eps": 1e-06, "engram_form": "v41", "engram_vocab_size": 8000000, "engram_max_ngram_size": 4, "engram_n_heads": 8,
+  "engram_head_dim": 256, "engram_pad_token_id": 2, "engram_compressed_vocab_size": 99092, "engram_seed": 0,
+  "num_nextn_predict_layers": 0,
+  "quantization_config": {"activation_scheme": "dynamic", "fmt": "e4m3", "quant_method": "fp8", "scale_fmt": "ue8m0",
+                          "weight_block_size": [32, 32], "expert_dtype": "fp4", "engram_dtype": "fp8"}
+})";
+constexpr int64_t kSeedEngramLayers[] = {1, 15};
+constexpr int64_t kSeedEngramRows[] = {192003420, 192012468};
+
 const LatentGeometry* find_latent(std::string_view name) {
   const auto found = std::find_if(std::begin(kLatentGeometries), std::end(kLatentGeometries),
                                   [&](const LatentGeometry& g) { return g.name == name; });
@@ -148,6 +174,16 @@ Result<json::Value> v41_config(int64_t layers) {
   return config;
 }
 
+Result<json::Value> seed_config(int64_t layers) {
+  HADAL_ASSIGN(const int64_t n_layers, layers_of(layers, kSeedLayers));
+  HADAL_ASSIGN(json::Value config, json::parse(kSeedCommon, "geometry"));
+  config.set("num_hidden_layers", json::Value::number(n_layers));
+  config.set("first_k_dense_replace", json::Value::number(int64_t{1}));
+  config.set("engram_layer_ids", layers_below(kSeedEngramLayers, n_layers, kSeedEngramLayers));
+  config.set("engram_num_embeddings", layers_below(kSeedEngramLayers, n_layers, kSeedEngramRows));
+  return config;
+}
+
 int64_t ratio_of_layer(const Geometry& g, int64_t layer) {
   if (layer < 2) return g.first_ratios[layer];
   return layer % 2 == 0 ? 4 : 128;
@@ -169,11 +205,13 @@ std::vector<std::string_view> geometry_names() {
   for (const Geometry& g : kGeometries) names.push_back(g.name);
   for (const LatentGeometry& g : kLatentGeometries) names.push_back(g.name);
   names.push_back(kV41Name);
+  names.push_back(kSeedName);
   return names;
 }
 
 PublishedFormat geometry_format(std::string_view name) {
-  if (name == kV41Name) return {.has_fp4_experts = true, .fp8_scale = DType::kF8E8M0, .fp8_tile = 32};
+  if (name == kV41Name || name == kSeedName)
+    return {.has_fp4_experts = true, .fp8_scale = DType::kF8E8M0, .fp8_tile = 32};
   if (find_latent(name) == nullptr) return {};
   return {.has_fp4_experts = false, .fp8_scale = DType::kF32};
 }
@@ -181,6 +219,7 @@ PublishedFormat geometry_format(std::string_view name) {
 Result<json::Value> geometry_config(std::string_view name, int64_t layers, bool has_draft) {
   if (const LatentGeometry* latent = find_latent(name)) return latent_config(*latent, layers, has_draft);
   if (name == kV41Name) return v41_config(layers);
+  if (name == kSeedName) return seed_config(layers);
   const auto found =
       std::find_if(std::begin(kGeometries), std::end(kGeometries), [&](const Geometry& g) { return g.name == name; });
   if (found == std::end(kGeometries)) return unknown(name);

@@ -1,4 +1,4 @@
-// The sizes of released models, as the config.json that a checkpoint of them has.
+// The sizes of released models, and of one that was only announced ("seed"), as the config.json of a checkpoint.
 #pragma once
 
 #include <cstdint>

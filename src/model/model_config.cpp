@@ -21,6 +21,7 @@ constexpr Family kFamilies[] = {
     {"deepseek_v41_text", "DeepseekV41ForCausalLM", parse_deepseek_v41},
     {"deepseek_v3", "DeepseekV3ForCausalLM", parse_deepseek_v3},
     {"deepseek_v32", "DeepseekV32ForCausalLM", parse_deepseek_v3},
+    {"hadal", "HadalForCausalLM", parse_hadal},
 };
 
 // ModelArgs carry no model_type: keys that one family alone has tell them. The first row that fits wins.

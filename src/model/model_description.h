@@ -95,8 +95,8 @@ struct ModelDescription {
   std::string family;  // "deepseek_v4": for people and identities only
   ResidualKind residual = ResidualKind::kHyperConnections;
   ActivationScale activation_scale = ActivationScale::kPowerOfTwo;
-  // Channels of an activation that share a scale in the published rounding. 32: cached rows are rounded whole by 32 and
-  // 16 channels, index queries and keys without a Hadamard transform (V4.1).
+  // Channels of an activation that share a scale in the published rounding. 32, with a window: cached rows are rounded
+  // whole by 32 and 16 channels, index queries and keys without a Hadamard transform (V4.1).
   int64_t activation_block = 128;
   int64_t vocab_size = 0;
   int64_t hidden = 0;

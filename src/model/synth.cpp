@@ -9,6 +9,7 @@
 #include "formats/out_folder.h"
 #include "formats/safetensors.h"
 #include "model/description_fields.h"
+#include "model/engram_tables.h"
 #include "model/engram_token_map.h"
 #include "model/geometry.h"
 
@@ -120,14 +121,16 @@ Result<void> write_shard(const SynthPlan::Shard& shard, AtomicFile& file, Thread
   return file.commit();
 }
 
-// Whether so few suffice for the router is a question for parse_model_config.
-Result<void> cut_experts(json::Value& whole, int64_t experts) {
-  // V4.1's config has the language model in a part of its own.
-  json::Value* text = nullptr;
-  for (json::Member& member : whole.members()) {
-    if (member.first == "text_config") text = &member.second;
+// V4.1's config has the language model in a part of its own.
+json::Value& text_of(json::Value& config) {
+  for (json::Member& member : config.members()) {
+    if (member.first == "text_config") return member.second;
   }
-  json::Value& config = text == nullptr ? whole : *text;
+  return config;
+}
+
+// Whether so few suffice for the router is a question for parse_model_config.
+Result<void> cut_experts(json::Value& config, int64_t experts) {
   const int64_t all = config.find("n_routed_experts")->as_int().value_or(0);
   if (experts < 0 || experts > all) {
     return Error{.code = ErrorCode::kInvalid,
@@ -141,24 +144,59 @@ Result<void> cut_experts(json::Value& whole, int64_t experts) {
   return {};
 }
 
+// Tables from the primes behind engram_vocab on: a table of the release alone is larger than most disks.
+Result<void> cut_engram(json::Value& config, int64_t engram_vocab) {
+  if (engram_vocab == 0) return {};
+  const auto integer = [&](std::string_view key) {
+    const json::Value* value = config.find(key);
+    return value == nullptr ? 0 : value->as_int().value_or(0);
+  };
+  const int64_t all = integer("engram_vocab_size");
+  if (engram_vocab < 2 || engram_vocab > all) {
+    return Error{.code = ErrorCode::kInvalid,
+                 .what = "geometry does not have n-gram tables of that size",
+                 .in = "--engram-vocab",
+                 .want = all == 0 ? "nothing: it has no tables" : fmt::format("2 to {}", all),
+                 .found = fmt::format("{}", engram_vocab),
+                 .hint = ""};
+  }
+  std::vector<int64_t> layers;
+  for (const json::Value& item : config.find("engram_layer_ids")->items()) layers.push_back(*item.as_int());
+  const EngramSizes sizes{.vocab_size = engram_vocab,
+                          .max_ngram = integer("engram_max_ngram_size"),
+                          .n_heads = integer("engram_n_heads"),
+                          .n_classes = integer("engram_compressed_vocab_size")};
+  json::Value rows = json::Value::array();
+  for (const EngramTable& table : engram_tables(sizes, layers)) rows.push(json::Value::number(table.rows));
+  config.set("engram_vocab_size", json::Value::number(engram_vocab));
+  config.set("engram_num_embeddings", std::move(rows));
+  return {};
+}
+
 // Classes in turn: as many as the release has, of tokens that have nothing in common.
 std::string made_up_token_map(const ModelDescription& d) {
-  std::string text;
-  for (int64_t t = 0; t < d.vocab_size; ++t) text += fmt::format("{}{}", t == 0 ? "[" : ",", t % d.engram_n_classes);
-  return text + "]\n";
+  std::vector<int32_t> classes;
+  for (int64_t t = 0; t < d.vocab_size; ++t) classes.push_back(static_cast<int32_t>(t % d.engram_n_classes));
+  return engram_token_map_text(classes);
 }
 
 }  // namespace
 
 Result<SynthPlan> plan_synth(const SynthOptions& options) {
+  HADAL_ASSIGN(json::Value config, geometry_config(options.geometry, options.layers, options.has_draft));
+  HADAL_TRY(cut_experts(text_of(config), options.experts));
+  HADAL_TRY(cut_engram(text_of(config), options.engram_vocab));
+  return plan_synth(std::move(config), geometry_format(options.geometry), options.shard_bytes_max);
+}
+
+Result<SynthPlan> plan_synth(json::Value config, const PublishedFormat& format, uint64_t shard_bytes_max) {
   SynthPlan plan;
-  HADAL_ASSIGN(plan.config, geometry_config(options.geometry, options.layers, options.has_draft));
-  HADAL_TRY(cut_experts(plan.config, options.experts));
+  plan.config = std::move(config);
   HADAL_ASSIGN(plan.description, parse_model_config(plan.config, "config.json"));
   for (const ExpectedTensor& expected : expected_tensors(plan.description)) {
-    for (ProceduralTensor& tensor : procedural_tensors(expected, plan.description, geometry_format(options.geometry))) {
+    for (ProceduralTensor& tensor : procedural_tensors(expected, plan.description, format)) {
       const uint64_t bytes = tensor.stored.bytes();
-      const bool is_full = plan.shards.empty() || plan.shards.back().tensor_bytes + bytes > options.shard_bytes_max;
+      const bool is_full = plan.shards.empty() || plan.shards.back().tensor_bytes + bytes > shard_bytes_max;
       if (is_full) plan.shards.emplace_back();
       plan.shards.back().tensors.push_back(std::move(tensor));
       plan.shards.back().tensor_bytes += bytes;

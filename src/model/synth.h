@@ -20,6 +20,7 @@ struct SynthOptions {
   int64_t layers = 0;                            // the first ones of the trunk; 0: all
   int64_t experts = 0;                           // the first routed ones of each layer; 0: all
   bool has_draft = true;                         // also the plain MTP layer
+  int64_t engram_vocab = 0;                      // the primes of smaller n-gram tables begin here; 0: the geometry's
   uint64_t shard_bytes_max = uint64_t{4} << 30;  // as the published shards; a larger tensor has a shard of its own
 };
 
@@ -39,8 +40,10 @@ struct SynthPlan {
 };
 
 // Errors: Invalid (unknown geometry, too many layers or experts, experts that the router cannot share among its
-// groups).
+// groups, n-gram tables of another size where there are none).
 Result<SynthPlan> plan_synth(const SynthOptions& options);
+// The same of a config of any family, whose matrices are stored in `format`. Errors: those of parse_model_config().
+Result<SynthPlan> plan_synth(json::Value config, const PublishedFormat& format, uint64_t shard_bytes_max);
 
 // Bytes done of all; false cancels.
 using SynthProgress = std::function<bool(uint64_t done, uint64_t of)>;

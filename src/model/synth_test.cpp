@@ -233,6 +233,49 @@ TEST(Synth, v4_1_flash_has_the_bytes_of_the_release_but_for_drafts_and_vision) {
   }
 }
 
+// building-blocks.md, section 11: parts of the announced system, computed from its shapes.
+TEST(Synth, seed_has_the_parameters_and_the_bytes_of_its_table) {
+  const SynthPlan plan = planned("seed");
+  double experts = 0, tables = 0, all = 0;
+  for (const ExpectedTensor& tensor : expected_tensors(plan.description)) {
+    double numbers = 1;
+    for (const int64_t size : tensor.shape) numbers *= static_cast<double>(size);
+    all += numbers;
+    if (tensor.kind == ExpectedTensor::Kind::kExpertMatrix) experts += numbers;
+    if (tensor.kind == ExpectedTensor::Kind::kEngramTable) tables += numbers;
+  }
+  EXPECT_NEAR(experts, 875.17e9, 0.005e9);
+  EXPECT_EQ(tables, 256.0 * (192003420 + 192012468));
+  EXPECT_NEAR(all - tables, 886.09e9, 0.005e9);
+  EXPECT_NEAR(all, 984.40e9, 0.005e9);
+  // 8 of 256 experts, without the input table and the n-gram tables: what a token computes with.
+  EXPECT_NEAR(all - tables - experts * 248 / 256 - 129280.0 * 6144, 37.48e9, 0.005e9);
+  EXPECT_NEAR(static_cast<double>(plan.tensor_bytes), 577e9, 3e9);
+  for (const int64_t layers : {1, 2, 16}) {
+    EXPECT_EQ(planned("seed", layers).description.layers.size(), static_cast<size_t>(layers));
+  }
+}
+
+TEST(Synth, smaller_n_gram_tables_fit_a_smaller_disk) {
+  SynthOptions options{.geometry = "seed", .layers = 2, .experts = 16, .engram_vocab = 1000};
+  const SynthPlan plan = must(plan_synth(options));
+  // 24 primes from 1009 on.
+  EXPECT_EQ(plan.description.engram_vocab_size, 1000);
+  EXPECT_EQ(plan.description.layers[1].engram_rows, 25874);
+  EXPECT_LT(plan.tensor_bytes, uint64_t{5} << 30);
+  for (const int64_t wrong : {int64_t{-1}, int64_t{1}, int64_t{8000001}}) {
+    options.engram_vocab = wrong;
+    const Result<SynthPlan> refused = plan_synth(options);
+    ASSERT_FALSE(refused.ok()) << wrong;
+    EXPECT_EQ(refused.error().in, "--engram-vocab");
+    EXPECT_EQ(refused.error().want, "2 to 8000000");
+  }
+  EXPECT_EQ(plan_synth({.geometry = "v3", .engram_vocab = 1000}).error().want, "nothing: it has no tables");
+  EXPECT_EQ(
+      must(plan_synth({.geometry = "v4.1-flash", .layers = 2, .engram_vocab = 1000})).description.layers[1].engram_rows,
+      25874);
+}
+
 TEST(Synth, the_shipped_geometry_is_the_shipped_models) {
   const fs::path file = fs::path(HADAL_SOURCE_DIR) / "models/v4-tiny/config.json";
   const json::Value shipped = must(json::parse(must(read_file(file, 1 << 20)), "config.json"));

@@ -152,10 +152,41 @@ TEST(StateLayout, latents_need_no_tail) {
   EXPECT_TRUE(layout->is_append_only());
   EXPECT_EQ(layout->layers[0].rows_per_page, 128);
   EXPECT_EQ(layout->layers[0].window_offset, -1);
-  EXPECT_EQ(layout->kv_row_bytes, 2 * (16 + 16)) << "BF16";
+  // Layer 1 has an indexer: rows of V3.2, codes, a float scale and BF16.
+  EXPECT_EQ(layout->kv_row_bytes, 16 + 4 + 2 * 16);
   EXPECT_EQ(layout->layers[0].index_offset, -1);
   EXPECT_GE(layout->layers[1].index_offset, 0);
   EXPECT_FALSE(test::small_layout()->is_append_only());
+}
+
+TEST(StateLayout, latents_are_stored_as_published) {
+  ModelDescription d;
+  d.kv_lora_rank = 512;
+  d.rope_head_dim = 64;
+  d.index_head_dim = 128;
+  d.context_tokens_max = 163840;
+  LayerDescription layer;
+  layer.compress_ratio = 1;
+  const auto token_bytes = [&](AttentionKind kind, NumericMode mode) {
+    layer.attention = kind;
+    d.layers.assign(61, layer);
+    d.index_topk = kind == AttentionKind::kDsa ? 2048 : 0;
+    const Result<StateLayout> layout = StateLayout::create(d, "model", mode, default_state_options(d, mode));
+    EXPECT_TRUE(layout.ok());
+    return (layout->page_bytes - 128 * 4) / 128;
+  };
+  // V3.2: (656 + 132) bytes in each of 61 layers; V3: BF16.
+  EXPECT_EQ(token_bytes(AttentionKind::kDsa, NumericMode::kFast), 48068);
+  EXPECT_EQ(token_bytes(AttentionKind::kMla, NumericMode::kFast), 70272);
+  // The roundings without the layout, so that nothing else is rounded.
+  EXPECT_EQ(token_bytes(AttentionKind::kDsa, NumericMode::kPublished), 61 * 4 * (576 + 128));
+  const StateOptions published = default_state_options(d, NumericMode::kPublished);
+  EXPECT_EQ(published.kv_rounding, ops::KvRounding::kE4m3By128);
+  EXPECT_EQ(published.index_rounding, ops::KvRounding::kHadamardE4m3);
+  EXPECT_EQ(default_state_options(d, NumericMode::kExact).index_rounding, ops::KvRounding::kNone);
+  EXPECT_EQ(fp8_format(d), ops::KvFormat::kFp8By128);
+  d.layers.front().attention = AttentionKind::kWindow;
+  EXPECT_EQ(fp8_format(d), ops::KvFormat::kFp8);
 }
 
 TEST(SequenceState, without_a_tail_it_goes_back_to_any_length_as_if_never_longer) {

@@ -32,15 +32,23 @@ class Offsets {
 
 }  // namespace
 
+ops::KvFormat fp8_format(const ModelDescription& description) {
+  return description.has_mla() ? ops::KvFormat::kFp8By128 : ops::KvFormat::kFp8;
+}
+
 StateOptions default_state_options(const ModelDescription& description, NumericMode mode) {
   StateOptions options;
   if (description.has_mla()) {
-    // V3 caches latents in BF16 and rounds nothing. V3.2's corrected release rounds latents and index keys to E4M3.
-    if (mode == NumericMode::kFast) options.kv_format = options.index_format = ops::KvFormat::kBf16;
-    if (mode == NumericMode::kPublished && description.index_topk > 0) {
-      options.kv_rounding = ops::KvRounding::kE4m3By128;
-      options.index_rounding = ops::KvRounding::kHadamardE4m3;
+    // V3 caches latents in BF16 and rounds nothing. V3.2's corrected release rounds latents and index keys (and, as the
+    // keys, index queries) to E4M3 by 128; stored, that is 656 and 132 bytes.
+    const bool is_rounded = description.index_topk > 0;
+    if (mode == NumericMode::kExact) return options;
+    if (is_rounded) options.index_rounding = ops::KvRounding::kHadamardE4m3;
+    if (mode == NumericMode::kPublished) {
+      if (is_rounded) options.kv_rounding = ops::KvRounding::kE4m3By128;
+      return options;
     }
+    options.kv_format = options.index_format = is_rounded ? fp8_format(description) : ops::KvFormat::kBf16;
     return options;
   }
   if (description.activation_block == 32) {

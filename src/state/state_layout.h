@@ -35,6 +35,9 @@ struct StateOptions {
   bool mtp = false;                                         // also keep what the draft layer needs
 };
 
+// How FP8 rows of a model's cache are published: with latents V3.2's layout, else V4's.
+ops::KvFormat fp8_format(const ModelDescription& description);
+
 // What a mode uses unless told otherwise: exact keeps floats, published rounds and keeps floats (so that nothing but
 // the listed roundings happens), fast stores the published layouts.
 StateOptions default_state_options(const ModelDescription& description, NumericMode mode);

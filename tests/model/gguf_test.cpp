@@ -225,6 +225,25 @@ TEST(Convert, fp4_experts_are_exact_in_mxfp4) {
   }
 }
 
+TEST(Convert, a_model_that_gguf_has_no_names_for_goes_to_safetensors_only) {
+  const TempFolder folder;
+  const Model source = load(fixture("tests/data/v41-random"));
+  const Result<ConvertSummary> gguf = write_gguf(source_of(*source), *find_type_mix("q8_0"), folder / "m.gguf", {});
+  ASSERT_FALSE(gguf.ok());
+  EXPECT_EQ(gguf.error().code, ErrorCode::kUnsupported);
+  EXPECT_EQ(gguf.error().found, "deepseek_v41");
+  ConvertSource plain = source_of(*source);
+  const std::string config = read_file(fixture("tests/data/v41-random/config.json"), 1 << 20).value();
+  plain.config = json::parse(config, "config.json").value();
+  const Result<ConvertSummary> written = write_safetensors(plain, DType::kF32, folder / "plain", {});
+  ASSERT_TRUE(written.ok()) << written.error().to_string();
+  const Model again = load(folder / "plain");
+  ASSERT_NE(again, nullptr);
+  const auto want = logits(source, NumericMode::kExact);
+  for (const auto& [position, row] : logits(again, NumericMode::kExact))
+    ASSERT_TRUE(test::within(row, want.at(position), {.rtol = 2e-5, .atol = 2e-5})) << position;
+}
+
 TEST(Convert, the_prompt_encoding_goes_there_and_back) {
   const TempFolder folder;
   const Model v3 = load(fixture("tests/data/v3-random"));

@@ -10,6 +10,7 @@
 #include "formats/gguf/gguf_writer.h"
 #include "formats/out_folder.h"
 #include "model/convert/weight_values.h"
+#include "model/engram_token_map.h"
 #include "model/gguf/gguf_config.h"
 #include "model/gguf/gguf_tokenizer.h"
 
@@ -166,6 +167,7 @@ Result<GgufMetadata> metadata_of(const ConvertSource& source, const TypeMix& mix
 
 Result<ConvertSummary> write_gguf(const ConvertSource& source, const TypeMix& mix, const fs::path& path,
                                   const ConvertProgress& progress) {
+  HADAL_TRY(gguf_architecture(source.description));
   const std::vector<ConvertTensor> tensors = plan_gguf(source.description, source.weights, mix);
   ConvertSummary summary = summary_of(tensors);
   summary.has_dropped_draft = source.description.residual != ResidualKind::kPlain && !source.weights.mtp.empty();
@@ -194,6 +196,9 @@ Result<ConvertSummary> write_safetensors(const ConvertSource& source, DType matr
   HADAL_TRY(out.write_text("config.json", json::dump_pretty(source.config) + "\n"));
   if (source.tokenizer_json)
     HADAL_TRY(out.write_text("tokenizer.json", json::dump_pretty(*source.tokenizer_json) + "\n"));
+  if (!source.weights.engram_classes.empty()) {
+    HADAL_TRY(out.write_text(std::string(kEngramTokenMapFile), engram_token_map_text(source.weights.engram_classes)));
+  }
   if (!source.chat_template.empty()) HADAL_TRY(out.write_text("chat_template.jinja", source.chat_template));
   out.keep();
   return summary;

@@ -38,7 +38,7 @@ struct ConvertSummary {
 // Bytes written of all; false cancels.
 using ConvertProgress = std::function<bool(uint64_t done, uint64_t of)>;
 
-// Errors: Cancelled, Io (disk full), Corrupt (NaN or infinity in a weight), Unsupported (tokenizer), Invalid
+// Errors: Cancelled, Io (disk full), Corrupt (NaN or infinity in a weight), Unsupported (family, tokenizer), Invalid
 // (importance of another model), by name.
 Result<ConvertSummary> write_gguf(const ConvertSource& source, const TypeMix& mix, const fs::path& path,
                                   const ConvertProgress& progress);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <limits>
 
@@ -316,13 +317,22 @@ Result<ModelDescription> parse_gguf_description(const GgufFile& file, std::span<
 
 // --- writing ---------------------------------------------------------------------------------------------------------
 
-std::string_view gguf_architecture(const ModelDescription& d) {
-  if (!d.has_mla()) return "deepseek4";
-  return d.layers.front().attention == AttentionKind::kDsa ? "deepseek32" : "deepseek2";
+Result<std::string_view> gguf_architecture(const ModelDescription& d) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kArchitectures = {
+      {{"deepseek_v3", "deepseek2"}, {"deepseek_v32", "deepseek32"}, {"deepseek_v4", "deepseek4"}}};
+  for (const auto& [family, architecture] : kArchitectures) {
+    if (d.family == family) return architecture;
+  }
+  return Error{.code = ErrorCode::kUnsupported,
+               .what = "GGUF has no architecture for this model",
+               .in = d.family,
+               .want = "deepseek_v3, deepseek_v32 or deepseek_v4",
+               .found = d.family,
+               .hint = "convert it to safetensors: name a folder"};
 }
 
 void add_gguf_description(const ModelDescription& d, GgufMetadata& metadata) {
-  const std::string_view arch = gguf_architecture(d);
+  const std::string_view arch = gguf_architecture(d).value();
   const auto key = [&](std::string_view name) { return fmt::format("{}.{}", arch, name); };
   const auto n = [&](std::string_view name, int64_t value) { metadata.add(key(name), static_cast<uint32_t>(value)); };
   const auto r = [&](std::string_view name, double value) { metadata.add(key(name), static_cast<float>(value)); };

@@ -26,11 +26,11 @@ Result<json::Value> config_of_gguf(const GgufFile& file, std::span<const StoredT
 Result<ModelDescription> parse_gguf_description(const GgufFile& file, std::span<const StoredTensor> tensors,
                                                 std::string_view name);
 
-// A description as metadata, general.architecture first; draft layers of a plain residual included. Tokenizer and name
-// are not: see gguf_tokenizer.h.
+// A description whose family has an architecture there as metadata, general.architecture first; draft layers of a plain
+// residual included. Tokenizer and name are not: see gguf_tokenizer.h.
 void add_gguf_description(const ModelDescription& d, GgufMetadata& metadata);
 
-// "deepseek4"
-std::string_view gguf_architecture(const ModelDescription& d);
+// "deepseek4". Unsupported for a family that llama.cpp has no names for.
+Result<std::string_view> gguf_architecture(const ModelDescription& d);
 
 }  // namespace hadal

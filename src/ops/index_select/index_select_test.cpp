@@ -210,12 +210,13 @@ TEST(IndexSelect, every_version_agrees_with_the_reference_on_random_shapes) {
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937 random(seed);
   for (int round = 0; round < 80; ++round) {
-    const Sizes sizes = {.T = 1 + static_cast<int64_t>(random() % 20),
-                         .H = std::array{1, 8, 16, 20, 64, 100}[random() % 6],
-                         .D = std::array{32, 64, 128}[random() % 3],
-                         .n_keys = 1 + static_cast<int64_t>(random() % 500),
-                         .topk = 1 + static_cast<int64_t>(random() % 70),
-                         .format = std::array{KvFormat::kF32, KvFormat::kBf16, KvFormat::kFp4}[random() % 3]};
+    const Sizes sizes = {
+        .T = 1 + static_cast<int64_t>(random() % 20),
+        .H = std::array{1, 8, 16, 20, 64, 100}[random() % 6],
+        .D = std::array{32, 64, 128}[random() % 3],
+        .n_keys = 1 + static_cast<int64_t>(random() % 500),
+        .topk = 1 + static_cast<int64_t>(random() % 70),
+        .format = std::array{KvFormat::kF32, KvFormat::kBf16, KvFormat::kFp4, KvFormat::kFp8By128}[random() % 4]};
     const Problem problem(sizes, random);
     const Pages pages = problem.pages();
     CpuDevice cpu({.n_threads = 1 + static_cast<int>(random() % 3)});

@@ -64,6 +64,8 @@ __device__ inline void encode_row_by_block(KvFormat format, const float* x, int 
       return encode_fp8(x, D, rope_dim, row_bytes, out);
     case KvFormat::kFp4:
       return encode_fp4(x, D, out);
+    case KvFormat::kFp8By128:
+      return;  // refused on the host
   }
 }
 

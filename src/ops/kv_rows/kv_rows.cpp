@@ -17,6 +17,8 @@ std::string_view kv_format_name(KvFormat format) {
       return "fp8";
     case KvFormat::kFp4:
       return "fp4";
+    case KvFormat::kFp8By128:
+      return "fp8_by_128";
   }
   return "unknown";
 }
@@ -80,7 +82,8 @@ void round_rows(Device& device, const RoundRows& op) {
 }
 
 void encode_rows(Device& device, const EncodeRows& op) {
-  if (run_on_cuda(device, &CudaOps::encode_rows, op)) return;
+  if (run_on_cuda(device, &CudaOps::encode_rows, op, op.to.format != KvFormat::kFp8By128, "encode_rows: V3.2's layout"))
+    return;
   CpuDevice& cpu = as_cpu(device);
   const EncodeRow encode = encode_row_for(cpu.level());
   cpu.pool().for_slices(op.T, kRowsPerTask, [&](int64_t begin, int64_t end) {
@@ -93,7 +96,9 @@ void encode_rows(Device& device, const EncodeRows& op) {
 }
 
 void decode_rows(Device& device, const DecodeRows& op) {
-  if (run_on_cuda(device, &CudaOps::decode_rows, op)) return;
+  if (run_on_cuda(device, &CudaOps::decode_rows, op, op.from.format != KvFormat::kFp8By128,
+                  "decode_rows: V3.2's layout"))
+    return;
   const DecodeRow decode = decode_row_for(as_cpu(device).level());
   for (int64_t t = 0; t < op.T; ++t) {
     decode(op.from.format, op.from.row(op.slots[t]), op.D, op.rope_dim, op.x + t * op.x_stride);

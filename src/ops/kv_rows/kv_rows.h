@@ -5,6 +5,9 @@
 //   kFp8        D - rope_dim E4M3 codes | rope_dim BF16 | one E8M0 per 64 codes | zeros to a multiple of 8
 //               512 wide with 64 rotary channels: 448 + 128 + 7 + 1 = 584 bytes, the content of FlashMLA's
 //               "MODEL1" entry (which keeps the scales of a page apart; here they follow their entry)
+//   kFp8By128   D - rope_dim E4M3 codes | one float per 128 codes, a power of two | rope_dim BF16
+//               a latent of 512 with 64 rotary channels: 512 + 16 + 128 = 656 bytes, FlashMLA's entry of V3.2;
+//               an index key of 128: 128 + 4 = 132 bytes
 //   kFp4        D / 2 bytes of E2M1 pairs | one E8M0 per 32 codes: 68 bytes for 128, DeepGEMM's index key
 //
 // Sources: act_quant and fp4_act_quant of the V4 release's kernel.py (power-of-two scales), act_quant of V3.2's with
@@ -18,12 +21,12 @@
 
 namespace hadal::ops {
 
-enum class KvFormat : uint8_t { kF32, kBf16, kFp8, kFp4 };
+enum class KvFormat : uint8_t { kF32, kBf16, kFp8, kFp4, kFp8By128 };
 
-std::string_view kv_format_name(KvFormat format);  // "f32", "bf16", "fp8", "fp4"
+std::string_view kv_format_name(KvFormat format);  // "f32", "bf16", "fp8", "fp4", "fp8_by_128"
 int64_t kv_row_bytes(KvFormat format, int64_t D, int64_t rope_dim);
 
-// The published roundings, in place, staying float: what encode to kFp8 / kFp4 does to the values.
+// The published roundings, in place, staying float: what encode to kFp8 / kFp4 / kFp8By128 does to the values.
 enum class KvRounding : uint8_t {
   kNone,
   kE4m3,          // channels [0, D - rope_dim) in blocks of 64
@@ -88,6 +91,7 @@ struct DecodeRows {
   int64_t D = 0;
   int64_t rope_dim = 0;
 };
+// Not on GPUs yet: kFp8By128.
 void encode_rows(Device& device, const EncodeRows& op);
 void decode_rows(Device& device, const DecodeRows& op);
 
@@ -97,7 +101,7 @@ void decode_row_reference(KvFormat format, const std::byte* row, int64_t D, int6
 
 // The fastest coders for a processor; the functions stay valid. Bit-equal to the two above for rows of finite numbers;
 // the decoder also for every other byte pattern, but that a NaN may have another sign. Widths that are no multiple of
-// 32 (16 for each part of kFp8) run the two above. Rows need no alignment.
+// 32 (16 for each part of the FP8 forms) run the two above. Rows need no alignment.
 using EncodeRow = void (*)(KvFormat format, const float* x, int64_t D, int64_t rope_dim, std::byte* out);
 using DecodeRow = void (*)(KvFormat format, const std::byte* row, int64_t D, int64_t rope_dim, float* x);
 EncodeRow encode_row_for(CpuLevel level);

@@ -223,6 +223,17 @@ __m128i e2m1_codes(__m512 v) {
   return _mm512_cvtepi32_epi8(_mm512_or_si512(code, _mm512_srli_epi32(sign_of(v), 28)));
 }
 
+// Codes [begin, end) of a row, which share a scale; returns its exponent.
+int encode_e4m3_block(const float* x, int64_t begin, int64_t end, std::byte* out) {
+  const int e = e4m3_exponent(x + begin, end - begin);
+  const __m512 inverse = _mm512_set1_ps(power_of_two(-e));
+  for (int64_t i = begin; i < end; i += 16) {
+    const __m128i codes = e4m3_codes(_mm512_mul_ps(_mm512_loadu_ps(x + i), inverse));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i), codes);
+  }
+  return e;
+}
+
 void encode_fp8(const float* x, int64_t D, int64_t rope_dim, std::byte* out) {
   const int64_t nope = D - rope_dim;
   encode_bf16(x + nope, rope_dim, out + nope);
@@ -231,16 +242,21 @@ void encode_fp8(const float* x, int64_t D, int64_t rope_dim, std::byte* out) {
   for (int64_t b = 0; b < n_scales; ++b) {
     const int64_t begin = b * kFp8Block;
     const int64_t end = begin + kFp8Block < nope ? begin + kFp8Block : nope;
-    const int e = e4m3_exponent(x + begin, end - begin);
-    scales[b] = static_cast<std::byte>(e + 127);
-    const __m512 inverse = _mm512_set1_ps(power_of_two(-e));
-    for (int64_t i = begin; i < end; i += 16) {
-      const __m128i codes = e4m3_codes(_mm512_mul_ps(_mm512_loadu_ps(x + i), inverse));
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i), codes);
-    }
+    scales[b] = static_cast<std::byte>(encode_e4m3_block(x, begin, end, out) + 127);
   }
   const int64_t used = nope + 2 * rope_dim + n_scales;
   for (int64_t i = used; i % 8 != 0; ++i) out[i] = std::byte{0};
+}
+
+void encode_fp8_by_128(const float* x, int64_t D, int64_t rope_dim, std::byte* out) {
+  const int64_t nope = D - rope_dim;
+  std::byte* scales = out + nope;
+  for (int64_t begin = 0; begin < nope; begin += kFp8WideBlock, scales += sizeof(float)) {
+    const int64_t end = begin + kFp8WideBlock < nope ? begin + kFp8WideBlock : nope;
+    const float scale = power_of_two(encode_e4m3_block(x, begin, end, out));
+    std::memcpy(scales, &scale, sizeof scale);
+  }
+  encode_bf16(x + nope, rope_dim, scales);
 }
 
 void encode_fp4(const float* x, int64_t D, std::byte* out) {
@@ -271,6 +287,9 @@ void encode(KvFormat format, const float* x, int64_t D, int64_t rope_dim, std::b
     case KvFormat::kFp4:
       encode_fp4(x, D, out);
       return;
+    case KvFormat::kFp8By128:
+      encode_fp8_by_128(x, D, rope_dim, out);
+      return;
   }
 }
 
@@ -295,17 +314,34 @@ __m512 e4m3_values(__m128i codes, __m512 scale) {
   return _mm512_mask_mov_ps(_mm512_mul_ps(value, scale), is_nan, _mm512_set1_ps(__builtin_nanf("")));
 }
 
+// Codes [begin, end) of a row, which share a scale.
+void decode_e4m3_block(const std::byte* row, int64_t begin, int64_t end, float block_scale, float* x) {
+  const __m512 scale = _mm512_set1_ps(block_scale);
+  for (int64_t i = begin; i < end; i += 16) {
+    _mm512_storeu_ps(x + i, e4m3_values(_mm_loadu_si128(reinterpret_cast<const __m128i*>(row + i)), scale));
+  }
+}
+
 void decode_fp8(const std::byte* row, int64_t D, int64_t rope_dim, float* x) {
   const int64_t nope = D - rope_dim;
   const std::byte* scales = row + nope + 2 * rope_dim;
   for (int64_t begin = 0; begin < nope; begin += kFp8Block) {
     const int64_t end = begin + kFp8Block < nope ? begin + kFp8Block : nope;
-    const __m512 scale = _mm512_set1_ps(e8m0(scales[begin / kFp8Block]));
-    for (int64_t i = begin; i < end; i += 16) {
-      _mm512_storeu_ps(x + i, e4m3_values(_mm_loadu_si128(reinterpret_cast<const __m128i*>(row + i)), scale));
-    }
+    decode_e4m3_block(row, begin, end, e8m0(scales[begin / kFp8Block]), x);
   }
   decode_bf16(row + nope, rope_dim, x + nope);
+}
+
+void decode_fp8_by_128(const std::byte* row, int64_t D, int64_t rope_dim, float* x) {
+  const int64_t nope = D - rope_dim;
+  const std::byte* scales = row + nope;
+  for (int64_t begin = 0; begin < nope; begin += kFp8WideBlock, scales += sizeof(float)) {
+    const int64_t end = begin + kFp8WideBlock < nope ? begin + kFp8WideBlock : nope;
+    float scale;
+    std::memcpy(&scale, scales, sizeof scale);
+    decode_e4m3_block(row, begin, end, scale, x);
+  }
+  decode_bf16(scales, rope_dim, x + nope);
 }
 
 void decode_fp4(const std::byte* row, int64_t D, float* x) {
@@ -338,6 +374,9 @@ void decode(KvFormat format, const std::byte* row, int64_t D, int64_t rope_dim, 
       return;
     case KvFormat::kFp4:
       decode_fp4(row, D, x);
+      return;
+    case KvFormat::kFp8By128:
+      decode_fp8_by_128(row, D, rope_dim, x);
       return;
   }
 }

@@ -1,4 +1,5 @@
-// Coding of entries (512 wide, 64 rotary channels) and index keys (128 wide), one thread, in cache: nanoseconds a row.
+// Coding of entries (512 wide, 64 rotary channels), latents (576 wide) and index keys (128 wide), one thread, in cache:
+// nanoseconds a row.
 #include "ops/kv_rows/kv_rows.h"
 
 #include <random>
@@ -13,7 +14,9 @@ constexpr int64_t kRows = 256;  // 512 KiB of floats: the second-level cache
 struct Rows {
   Rows(KvFormat row_format, CpuLevel row_level)
       : format(row_format),
-        D(format == KvFormat::kFp4 ? 128 : 512),
+        D(format == KvFormat::kFp4        ? 128
+          : format == KvFormat::kFp8By128 ? 576
+                                          : 512),
         rope_dim(format == KvFormat::kFp4 ? 0 : 64),
         level(row_level) {
     std::mt19937 random(1);
@@ -49,7 +52,7 @@ void BM_decode_row(benchmark::State& state) {
   });
   report(state, rows, "decode");
 }
-BENCHMARK(BM_decode_row)->ArgsProduct({{1, 2, 3}, {0, 1, 2}})->Unit(benchmark::kMicrosecond);
+BENCHMARK(BM_decode_row)->ArgsProduct({{1, 2, 3, 4}, {0, 1, 2}})->Unit(benchmark::kMicrosecond);
 
 void BM_encode_row(benchmark::State& state) {
   Rows rows(static_cast<KvFormat>(state.range(0)), static_cast<CpuLevel>(state.range(1)));
@@ -60,7 +63,7 @@ void BM_encode_row(benchmark::State& state) {
   });
   report(state, rows, "encode");
 }
-BENCHMARK(BM_encode_row)->ArgsProduct({{1, 2, 3}, {0, 1, 2}})->Unit(benchmark::kMicrosecond);
+BENCHMARK(BM_encode_row)->ArgsProduct({{1, 2, 3, 4}, {0, 1, 2}})->Unit(benchmark::kMicrosecond);
 
 void BM_round_rows(benchmark::State& state) {
   const auto rounding = static_cast<KvRounding>(state.range(0));

@@ -29,6 +29,8 @@ __device__ inline float stored_channel(KvFormat format, const std::byte* row, in
     case KvFormat::kFp4:
       return e2m1_value(static_cast<uint32_t>(byte_at(d / 2)) >> (4 * (d % 2))) *
              e8m0_value(byte_at(D / 2 + d / kFp4RowBlock));
+    case KvFormat::kFp8By128:
+      break;  // refused on the host
   }
   return 0;
 }

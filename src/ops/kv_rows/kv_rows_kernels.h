@@ -32,7 +32,8 @@ extern const KvRowKernels kKvRowKernelsAvx512;
 // Widths that the vector versions take; others go to the references. Static: the files of each instruction set compile
 // their own copies.
 [[maybe_unused]] static bool has_vector_width(KvFormat format, int64_t D, int64_t rope_dim) {
-  return format == KvFormat::kFp8 ? (D - rope_dim) % 16 == 0 && rope_dim % 16 == 0 : D % 32 == 0;
+  const bool is_fp8 = format == KvFormat::kFp8 || format == KvFormat::kFp8By128;
+  return is_fp8 ? (D - rope_dim) % 16 == 0 && rope_dim % 16 == 0 : D % 32 == 0;
 }
 [[maybe_unused]] static bool has_vector_width(KvRounding rounding, int64_t D, int64_t rope_dim) {
   return rounding == KvRounding::kE4m3 ? (D - rope_dim) % 16 == 0 : D % 32 == 0;

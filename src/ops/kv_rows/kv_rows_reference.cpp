@@ -91,6 +91,10 @@ int64_t kv_row_bytes(KvFormat format, int64_t D, int64_t rope_dim) {
     }
     case KvFormat::kFp4:
       return D / 2 + D / kFp4Block;
+    case KvFormat::kFp8By128: {
+      const int64_t nope = D - rope_dim;
+      return nope + 4 * ((nope + kFp8WideBlock - 1) / kFp8WideBlock) + 2 * rope_dim;
+    }
   }
   return 0;
 }
@@ -128,6 +132,19 @@ void encode_row(KvFormat format, const float* x, int64_t D, int64_t rope_dim, st
       }
       return;
     }
+    case KvFormat::kFp8By128: {
+      const int64_t nope = D - rope_dim;
+      std::byte* scales = out + nope;
+      for (int64_t begin = 0; begin < nope; begin += kFp8WideBlock, scales += sizeof(float)) {
+        const int64_t end = std::min(begin + kFp8WideBlock, nope);
+        const int e = e4m3_scale_exponent(x + begin, static_cast<int>(end - begin));
+        const float scale = exp2i(e);
+        std::memcpy(scales, &scale, sizeof scale);
+        for (int64_t i = begin; i < end; ++i) out[i] = static_cast<std::byte>(f32_to_e4m3(x[i] * exp2i(-e)));
+      }
+      store_bf16(x + nope, rope_dim, scales);
+      return;
+    }
   }
 }
 
@@ -155,6 +172,18 @@ void decode_row_reference(KvFormat format, const std::byte* row, int64_t D, int6
         const float v = e2m1_to_f32(i % 2 == 0 ? pair & 0xF : pair >> 4);
         x[i] = v * e8m0_to_f32(static_cast<uint8_t>(scales[i / kFp4Block]));
       }
+      return;
+    }
+    case KvFormat::kFp8By128: {
+      const int64_t nope = D - rope_dim;
+      const std::byte* scales = row + nope;
+      for (int64_t begin = 0; begin < nope; begin += kFp8WideBlock, scales += sizeof(float)) {
+        const int64_t end = std::min(begin + kFp8WideBlock, nope);
+        float scale;
+        std::memcpy(&scale, scales, sizeof scale);
+        for (int64_t i = begin; i < end; ++i) x[i] = e4m3_to_f32(static_cast<uint8_t>(row[i])) * scale;
+      }
+      load_bf16(scales, rope_dim, x + nope);
       return;
     }
   }

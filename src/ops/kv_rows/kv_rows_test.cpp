@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <random>
 #include <string>
@@ -163,8 +164,36 @@ TEST(KvRows, every_code_decodes_as_the_goldens_say) {
 TEST(KvRows, entry_sizes_are_those_of_the_production_kernels) {
   EXPECT_EQ(kv_row_bytes(KvFormat::kFp8, 512, 64), 584);
   EXPECT_EQ(kv_row_bytes(KvFormat::kFp4, 128, 0), 68);
+  EXPECT_EQ(kv_row_bytes(KvFormat::kFp8By128, 576, 64), 656);
+  EXPECT_EQ(kv_row_bytes(KvFormat::kFp8By128, 128, 0), 132);
   EXPECT_EQ(kv_row_bytes(KvFormat::kBf16, 512, 64), 1024);
   EXPECT_EQ(kv_row_bytes(KvFormat::kF32, 512, 64), 2048);
+}
+
+// FlashMLA's record: 512 codes, four floats, 64 BF16.
+TEST(KvRows, a_latent_has_the_published_byte_order) {
+  std::vector<float> x(576, 0.0f);
+  for (size_t b = 0; b < 4; ++b) x[128 * b] = std::ldexp(448.0f, static_cast<int>(b) - 3);
+  x[1] = -28.0f;  // -224 times 2^-3
+  x[512] = 1.0f;
+  x[575] = -2.0f;
+  for (const CpuLevel level : supported_levels()) {
+    std::vector<std::byte> row(656, std::byte{0xAA});
+    encode_row_for(level)(KvFormat::kFp8By128, x.data(), 576, 64, row.data());
+    for (size_t b = 0; b < 4; ++b) {
+      EXPECT_EQ(row[128 * b], std::byte{0x7E}) << b;  // 448
+      float scale = 0;
+      std::memcpy(&scale, row.data() + 512 + 4 * b, 4);
+      EXPECT_EQ(scale, std::ldexp(1.0f, static_cast<int>(b) - 3)) << b;
+    }
+    EXPECT_EQ(row[1], std::byte{0xF6});  // -224
+    EXPECT_EQ(row[2], std::byte{0});
+    uint16_t first = 0, last = 0;
+    std::memcpy(&first, row.data() + 528, 2);
+    std::memcpy(&last, row.data() + 654, 2);
+    EXPECT_EQ(first, 0x3F80);
+    EXPECT_EQ(last, 0xC000);
+  }
 }
 
 struct Shape {
@@ -174,9 +203,12 @@ struct Shape {
 };
 
 constexpr Shape kShapes[] = {
-    {KvFormat::kFp8, 512, 64}, {KvFormat::kFp8, 128, 64}, {KvFormat::kFp8, 80, 16},  {KvFormat::kFp8, 32, 8},
-    {KvFormat::kFp8, 256, 0},  {KvFormat::kFp4, 128, 0},  {KvFormat::kFp4, 32, 0},   {KvFormat::kBf16, 512, 64},
-    {KvFormat::kBf16, 80, 16}, {KvFormat::kBf16, 128, 0}, {KvFormat::kF32, 512, 64}, {KvFormat::kF32, 40, 8},
+    {KvFormat::kFp8, 512, 64},     {KvFormat::kFp8, 128, 64},     {KvFormat::kFp8, 80, 16},
+    {KvFormat::kFp8, 32, 8},       {KvFormat::kFp8, 256, 0},      {KvFormat::kFp4, 128, 0},
+    {KvFormat::kFp4, 32, 0},       {KvFormat::kBf16, 512, 64},    {KvFormat::kFp8By128, 576, 64},
+    {KvFormat::kFp8By128, 128, 0}, {KvFormat::kFp8By128, 48, 16}, {KvFormat::kFp8By128, 200, 8},
+    {KvFormat::kBf16, 80, 16},     {KvFormat::kBf16, 128, 0},     {KvFormat::kF32, 512, 64},
+    {KvFormat::kF32, 40, 8},
 };
 
 TEST(KvRows, every_version_encodes_to_the_same_bytes_as_the_reference) {
@@ -232,6 +264,7 @@ TEST(KvRows, blocks_of_128_are_rounded_as_the_goldens_say) {
   for (const CpuLevel level : supported_levels()) {
     const std::vector<float> latents = rounded(level, KvRounding::kE4m3By128, in, 256, 0);
     EXPECT_TRUE(same_bits(latents, golden.f32("act_fp8.pow2.b128"))) << label(level);
+    EXPECT_TRUE(same_bits(through_bytes(KvFormat::kFp8By128, in, 256, 0, level), latents)) << label(level);
     // The transform, then the same rounding.
     const std::vector<float> transformed = rounded(level, KvRounding::kHadamard, in, 128, 0);
     EXPECT_TRUE(same_bits(rounded(level, KvRounding::kHadamardE4m3, in, 128, 0),
@@ -293,6 +326,9 @@ TEST(KvRows, storing_rounded_rows_keeps_their_bits) {
     const std::vector<float> fp8 = rounded(level, KvRounding::kE4m3, x, 512, 64);
     EXPECT_TRUE(same_bits(through_bytes(KvFormat::kFp8, x, 512, 64, level), fp8)) << label(level);
     EXPECT_TRUE(same_bits(through_bytes(KvFormat::kFp8, fp8, 512, 64, level), fp8)) << label(level);
+    const std::vector<float> latent = rounded(level, KvRounding::kE4m3By128, x, 512, 64);
+    EXPECT_TRUE(same_bits(through_bytes(KvFormat::kFp8By128, x, 512, 64, level), latent)) << label(level);
+    EXPECT_TRUE(same_bits(through_bytes(KvFormat::kFp8By128, latent, 512, 64, level), latent)) << label(level);
     const std::vector<float> fp4 = rounded(level, KvRounding::kHadamardE2m1, x, 512, 0);
     EXPECT_TRUE(same_bits(through_bytes(KvFormat::kFp4, fp4, 512, 0, level), fp4)) << label(level);
   }

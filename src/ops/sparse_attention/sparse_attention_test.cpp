@@ -214,14 +214,15 @@ TEST(SparseAttention, every_version_agrees_with_the_reference_on_random_shapes) 
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937 random(seed);
   for (int round = 0; round < 60; ++round) {
-    const Sizes sizes = {.T = 1 + static_cast<int64_t>(random() % 14),
-                         .H = 1 + static_cast<int64_t>(random() % 9),
-                         .D = std::array{16, 32, 80, 128, 512}[random() % 5],
-                         .rope_dim = 16,
-                         .window = 1 + static_cast<int64_t>(random() % 130),
-                         .n_entries = static_cast<int64_t>(random() % 200),
-                         .n_chosen = -1,
-                         .format = std::array{KvFormat::kF32, KvFormat::kBf16, KvFormat::kFp8}[random() % 3]};
+    const Sizes sizes = {
+        .T = 1 + static_cast<int64_t>(random() % 14),
+        .H = 1 + static_cast<int64_t>(random() % 9),
+        .D = std::array{16, 32, 80, 128, 512}[random() % 5],
+        .rope_dim = 16,
+        .window = 1 + static_cast<int64_t>(random() % 130),
+        .n_entries = static_cast<int64_t>(random() % 200),
+        .n_chosen = -1,
+        .format = std::array{KvFormat::kF32, KvFormat::kBf16, KvFormat::kFp8, KvFormat::kFp8By128}[random() % 4]};
     Sizes with_choice = sizes;
     if (random() % 3 == 0) {
       with_choice.window = 0;
