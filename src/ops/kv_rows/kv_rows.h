@@ -11,6 +11,7 @@
 // scale_fmt ue8m0; FlashMLA tests/quant.py.
 #pragma once
 
+#include <span>
 #include <string_view>
 
 #include "device/device.h"
@@ -89,6 +90,8 @@ struct DecodeRows {
   int64_t rope_dim = 0;
 };
 void encode_rows(Device& device, const EncodeRows& op);
+// Of several sequences (ops/batch.h).
+void encode_rows(Device& device, std::span<const EncodeRows> ops);
 void decode_rows(Device& device, const DecodeRows& op);
 
 // One row to bytes and back; rope_dim is 0 for index keys. Encoding rounds to nearest, ties to even.
