@@ -41,8 +41,8 @@ Result<void> ForwardPass::Impl::attention(size_t layer, const LayerDescription& 
                      .inverse = false});
   if (is_choosing) index_queries(layer_weights.indexer, layer_description, rows, latent);
 
-  for (const RowSpan& span : rows.spans) {
-    HADAL_TRY(attend(layer, layer_description, layer_weights, rows, span, observer));
+  for (const std::span<const RowSpan> spans : batches_of(rows)) {
+    HADAL_TRY(attend(layer, layer_description, layer_weights, rows, spans, observer));
   }
 
   ops::rope(device, {.x = workspace.attention_out,
@@ -103,58 +103,74 @@ void ForwardPass::Impl::window_keys(size_t layer, const LayerDescription& layer_
   compress(layer_weights.compressor, layer_description, layer, false, rows, x);
 }
 
-// What window_keys left in workspace.kv, into the ring; and into `out`, unless it is null, with the past before it.
-void ForwardPass::Impl::store_keys(size_t layer, const RowSpan& span, std::byte* out) {
+// What window_keys left in workspace.kv, into the rings. With kWorkspace also into workspace.window_rows, each
+// sequence's with the past before it, of at most ops::ops_of_batch sequences: where each one's rows are.
+std::vector<const std::byte*> ForwardPass::Impl::store_keys(size_t layer, std::span<const RowSpan> spans,
+                                                            WindowOut out) {
   const ModelDescription& d = description;
-  const StateLayout& layout = span.state->layout();
-  ops::window_rows(device, {.kv = workspace.kv + span.row0 * d.head_dim,
-                            .ring = span.state->window_ring(layer),
-                            .rows = out,
-                            .T = span.T,
-                            .position0 = span.position0,
-                            .window = d.window,
-                            .D = d.head_dim,
-                            .rope_dim = d.rope_head_dim,
-                            .format = layout.options.kv_format,
-                            .row_bytes = layout.kv_row_bytes});
+  std::vector<const std::byte*> places;
+  std::vector<ops::WindowRows> windows;
+  std::byte* to = out == WindowOut::kWorkspace ? workspace.window_rows : nullptr;
+  for (const RowSpan& span : spans) {
+    const StateLayout& layout = span.state->layout();
+    windows.push_back({.kv = workspace.kv + span.row0 * d.head_dim,
+                       .ring = span.state->window_ring(layer),
+                       .rows = to,
+                       .T = span.T,
+                       .position0 = span.position0,
+                       .window = d.window,
+                       .D = d.head_dim,
+                       .rope_dim = d.rope_head_dim,
+                       .format = layout.options.kv_format,
+                       .row_bytes = layout.kv_row_bytes});
+    places.push_back(to);
+    if (to != nullptr) to += (windows.back().n_past() + span.T) * layout.kv_row_bytes;
+  }
+  ops::window_rows(device, windows);
+  return places;
 }
 
-// The attention of one sequence's rows over its window and its entries.
+// The attention of each sequence's rows over its window and its entries.
 Result<void> ForwardPass::Impl::attend(size_t layer, const LayerDescription& layer_description,
-                                       const LayerWeights& layer_weights, const Rows& rows, const RowSpan& span,
-                                       StepObserver& observer) {
+                                       const LayerWeights& layer_weights, const Rows& rows,
+                                       std::span<const RowSpan> spans, StepObserver& observer) {
   const ModelDescription& d = description;
-  const StateLayout& layout = span.state->layout();
-  const SpanGroups& groups = span.groups[inputs.kind_of(layer_description)];
   const bool has_entries = layer_description.compress_ratio > 0;
   const bool is_sparse = has_indexer(layer_description.attention);
 
-  store_keys(layer, span, workspace.window_rows);
-  if (layer_description.chooses_entries()) HADAL_TRY(choose_entries(layer, layer_description, rows, span, observer));
-  const int64_t row = rows.begin + span.row0;
-  const int64_t entries_max = is_sparse ? std::min(d.index_topk, groups.visible_max) : groups.visible_max;
+  const std::vector<const std::byte*> windows = store_keys(layer, spans, WindowOut::kWorkspace);
+  if (layer_description.chooses_entries()) HADAL_TRY(choose_entries(layer, layer_description, rows, spans, observer));
 
   const int64_t width = d.n_heads * d.head_dim;
-  ops::sparse_attention(device, {.q = workspace.q + span.row0 * width,
-                                 .out = workspace.attention_out + span.row0 * width,
-                                 .sink = layer_weights.attn_sink.data(),
-                                 .T = span.T,
-                                 .H = d.n_heads,
-                                 .D = d.head_dim,
-                                 .value_dim = d.head_dim,
-                                 .rope_dim = d.rope_head_dim,
-                                 .scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(d.head_dim))),
-                                 .window = workspace.window_rows,
-                                 .window_row_bytes = layout.kv_row_bytes,
-                                 .format = layout.options.kv_format,
-                                 .window_begin = span.window_begin,
-                                 .window_n = span.window_n,
-                                 .entries = has_entries ? span.state->entries(layer, span.pages) : ops::PagedRows(),
-                                 .chosen = is_sparse ? workspace.chosen + row * d.index_topk : nullptr,
-                                 .chosen_stride = d.index_topk,
-                                 .n_chosen = is_sparse ? workspace.n_chosen + row : groups.visible,
-                                 .scratch = workspace.attention_scratch,
-                                 .rows_max = d.window + entries_max});
+  std::vector<ops::SparseAttention> attentions;
+  for (size_t i = 0; i < spans.size(); ++i) {
+    const RowSpan& span = spans[i];
+    const StateLayout& layout = span.state->layout();
+    const SpanGroups& groups = span.groups[inputs.kind_of(layer_description)];
+    const int64_t row = rows.begin + span.row0;
+    const int64_t entries_max = is_sparse ? std::min(d.index_topk, groups.visible_max) : groups.visible_max;
+    attentions.push_back({.q = workspace.q + span.row0 * width,
+                          .out = workspace.attention_out + span.row0 * width,
+                          .sink = layer_weights.attn_sink.data(),
+                          .T = span.T,
+                          .H = d.n_heads,
+                          .D = d.head_dim,
+                          .value_dim = d.head_dim,
+                          .rope_dim = d.rope_head_dim,
+                          .scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(d.head_dim))),
+                          .window = windows[i],
+                          .window_row_bytes = layout.kv_row_bytes,
+                          .format = layout.options.kv_format,
+                          .window_begin = span.window_begin,
+                          .window_n = span.window_n,
+                          .entries = has_entries ? span.state->entries(layer, span.pages) : ops::PagedRows(),
+                          .chosen = is_sparse ? workspace.chosen + row * d.index_topk : nullptr,
+                          .chosen_stride = d.index_topk,
+                          .n_chosen = is_sparse ? workspace.n_chosen + row : groups.visible,
+                          .scratch = workspace.attention_scratch,
+                          .rows_max = d.window + entries_max});
+  }
+  ops::sparse_attention(device, attentions);
   return {};
 }
 

@@ -41,10 +41,10 @@ struct WantedLogits {
 using EmitLogits = std::function<void(const WantedLogits& row, std::span<const float> logits)>;
 
 // What the host gets of a step: the place of the first logit of a router that is no finite number, then logits
-// [kLogitsRows, V].
+// [logits_rows, V].
 inline constexpr int64_t kLogitsOffset = 64;
-inline int64_t results_bytes(const ModelDescription& description) {
-  return kLogitsOffset + kLogitsRows * description.vocab_size * static_cast<int64_t>(sizeof(float));
+inline int64_t results_bytes(const ModelDescription& description, const Device::Shape& device) {
+  return kLogitsOffset + logits_rows(device) * description.vocab_size * static_cast<int64_t>(sizeof(float));
 }
 
 // draft.cpp: the rows that the tokens of a step complete.
@@ -59,6 +59,9 @@ struct ForwardPass::Impl {
   Workspace workspace;
   StepInputs inputs;
   Mirror results;
+
+  // So many spans as the device takes together (ops/batch.h), one part after the other.
+  std::vector<std::span<const RowSpan>> batches_of(const Rows& rows) const;
 
   // forward_pass.cpp
   Result<void> run(std::span<const SequenceStep> steps, StepObserver& observer);
@@ -100,25 +103,29 @@ struct ForwardPass::Impl {
                    const Rows& rows, Activations& x);
   void window_keys(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
                    const Rows& rows, Activations& x);
-  void store_keys(size_t layer, const RowSpan& span, std::byte* out);
+  enum class WindowOut { kNone, kWorkspace };
+  std::vector<const std::byte*> store_keys(size_t layer, std::span<const RowSpan> spans, WindowOut out);
   Result<void> attend(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
-                      const Rows& rows, const RowSpan& span, StepObserver& observer);
+                      const Rows& rows, std::span<const RowSpan> spans, StepObserver& observer);
 
-  // indexer.cpp: queries of new tokens; keys of positions (kDsa); the entries that a span's tokens choose
+  // indexer.cpp: queries of new tokens; keys of positions (kDsa); the entries that the tokens of some spans choose
   void index_queries(const IndexerWeights& indexer, const LayerDescription& layer_description, const Rows& rows,
                      Activations& latent);
   void store_index_keys(size_t layer, const LayerDescription& layer_description, const IndexerWeights& indexer,
                         const Rows& rows, Activations& x);
   Result<void> choose_entries(size_t layer, const LayerDescription& layer_description, const Rows& rows,
-                              const RowSpan& span, StepObserver& observer);
+                              std::span<const RowSpan> spans, StepObserver& observer);
+  Result<void> observe_choice(size_t layer, const LayerDescription& layer_description, const Rows& rows,
+                              const RowSpan& span, StepObserver& observer) const;
 
   // compressor.cpp
   void compress(const CompressorWeights& compressor_weights, const LayerDescription& layer_description, size_t layer,
                 bool is_index, const Rows& rows, Activations& x);
-  // The span's pooled and normed groups into workspace.entries, rotated unless kLatent; there must be some.
+  // The pooled and normed groups of some spans, at most ops::ops_of_batch, into workspace.entries, rotated unless
+  // kLatent. Returns how many there are.
   enum class Pooled { kLatent, kRotated };
-  void pool_groups(const CompressorWeights& compressor_weights, const CompressorLayout& layout,
-                   const SpanGroups& groups, const RowSpan& span, Pooled pooled);
+  int64_t pool_groups(const CompressorWeights& compressor_weights, const CompressorLayout& layout, size_t kind,
+                      std::span<const RowSpan> spans, Pooled pooled);
 
   // shared_entries.cpp: entries and index keys of CSA2
   void make_shared_entries(const LayerWeights& layer_weights, const LayerDescription& layer_description, size_t layer,

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "forward/forward_impl.h"
+#include "ops/batch.h"
 #include "ops/embed/embed.h"
 #include "ops/rms_norm/rms_norm.h"
 #include "ops/router/router.h"
@@ -167,7 +168,7 @@ uint64_t ForwardPass::workspace_bytes(const ModelDescription& description, const
                                       const Device::Shape& device) {
   Workspace ignored;
   return lay_out_workspace(description, options, device, nullptr, ignored) +
-         static_cast<uint64_t>(results_bytes(description));
+         static_cast<uint64_t>(results_bytes(description, device));
 }
 
 Result<ForwardPass> ForwardPass::create(Device& device, const ModelDescription& description,
@@ -179,7 +180,7 @@ Result<ForwardPass> ForwardPass::create(Device& device, const ModelDescription& 
   Workspace workspace;
   const uint64_t bytes = lay_out_workspace(description, options, device.shape(), nullptr, workspace);
   HADAL_ASSIGN(Buffer memory, device.allocate(static_cast<int64_t>(bytes)));
-  HADAL_ASSIGN(Mirror results, Mirror::allocate(device, results_bytes(description)));
+  HADAL_ASSIGN(Mirror results, Mirror::allocate(device, results_bytes(description, device.shape())));
   lay_out_workspace(description, options, device.shape(), memory.data(), workspace);
   workspace.not_finite = reinterpret_cast<int64_t*>(results.on_device());
   workspace.logits = reinterpret_cast<float*>(results.on_device() + kLogitsOffset);
@@ -219,6 +220,15 @@ void ForwardPass::Impl::apply(const Weight& weight, Activations& x, float* y, in
   ops::linear(device, {.x = x.rounded(rounding_for(weight)), .w = weight, .y = y, .y_stride = y_stride});
 }
 
+std::vector<std::span<const RowSpan>> ForwardPass::Impl::batches_of(const Rows& rows) const {
+  const auto n_max = static_cast<size_t>(ops::ops_of_batch(device.shape()));
+  std::vector<std::span<const RowSpan>> batches;
+  for (std::span<const RowSpan> left = rows.spans; !left.empty(); left = left.subspan(batches.back().size())) {
+    batches.push_back(left.first(std::min(left.size(), n_max)));
+  }
+  return batches;
+}
+
 void ForwardPass::Impl::norm_rows(const float* x, Vector gain, float* y, int64_t rows, int64_t width) {
   ops::rms_norm(device, {.x = x,
                          .gain = gain.empty() ? nullptr : gain.data(),
@@ -256,7 +266,7 @@ void ForwardPass::Impl::remember(size_t layer, const LayerDescription& layer_des
     latent_keys(layer, layer_description, layer_weights, rows, x);
   } else {
     window_keys(layer, layer_description, layer_weights, rows, x);
-    for (const RowSpan& span : rows.spans) store_keys(layer, span, nullptr);
+    store_keys(layer, rows.spans, WindowOut::kNone);
   }
 }
 

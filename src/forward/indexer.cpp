@@ -90,49 +90,64 @@ void ForwardPass::Impl::store_index_keys(size_t layer, const LayerDescription& l
 
 // Into workspace.chosen and workspace.n_chosen, by rows of the step: later layers may take the same choice.
 Result<void> ForwardPass::Impl::choose_entries(size_t layer, const LayerDescription& layer_description,
-                                               const Rows& rows, const RowSpan& span, StepObserver& observer) {
+                                               const Rows& rows, std::span<const RowSpan> spans,
+                                               StepObserver& observer) {
   const ModelDescription& d = description;
-  const SpanGroups& groups = span.groups[inputs.kind_of(layer_description)];
-  const int64_t row0 = span.row0;
-  const int64_t step_row = rows.begin + row0;
-  int32_t* chosen_there = workspace.chosen + step_row * d.index_topk;
-  int64_t* n_chosen_there = workspace.n_chosen + step_row;
-  int32_t* blocks = workspace.candidates + step_row * d.candidate_topk_blocks;
-  int64_t* n_blocks = workspace.n_candidates + step_row;
   const bool makes_blocks = layer_description.candidates == CandidateRole::kMakes;
   const bool takes_blocks = layer_description.candidates == CandidateRole::kTakes;
   const bool wants_scores = observer.wants_layers() && workspace.index_scores_stride > 0;
   const int64_t stride = workspace.index_scores_stride;
-  ops::index_select(
-      device, {.q = workspace.index_q + row0 * d.index_n_heads * d.index_head_dim,
-               .w = workspace.index_w + row0 * d.index_n_heads,
-               .w_scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(d.index_head_dim * d.index_n_heads))),
-               .keys = span.state->index_keys(layer, span.pages),
-               .visible = groups.visible,
-               .chosen = chosen_there,
-               .n_chosen = n_chosen_there,
-               .scores = wants_scores ? workspace.index_scores : nullptr,
-               .scores_stride = stride,
-               .T = span.T,
-               .H = d.index_n_heads,
-               .D = d.index_head_dim,
-               .topk = d.index_topk,
-               .block_size = d.candidate_block_size,
-               .topk_blocks = d.candidate_topk_blocks,
-               .best_blocks = makes_blocks ? blocks : nullptr,
-               .n_best_blocks = makes_blocks ? n_blocks : nullptr,
-               .in_blocks = takes_blocks ? blocks : nullptr,
-               .n_in_blocks = takes_blocks ? n_blocks : nullptr,
-               .visible_max = groups.visible_max,
-               .scratch = workspace.index_scratch});
+  std::vector<ops::IndexSelect> selections;
+  for (const RowSpan& span : spans) {
+    const SpanGroups& groups = span.groups[inputs.kind_of(layer_description)];
+    const int64_t row0 = span.row0;
+    const int64_t step_row = rows.begin + row0;
+    int32_t* blocks = workspace.candidates + step_row * d.candidate_topk_blocks;
+    int64_t* n_blocks = workspace.n_candidates + step_row;
+    selections.push_back(
+        {.q = workspace.index_q + row0 * d.index_n_heads * d.index_head_dim,
+         .w = workspace.index_w + row0 * d.index_n_heads,
+         .w_scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(d.index_head_dim * d.index_n_heads))),
+         .keys = span.state->index_keys(layer, span.pages),
+         .visible = groups.visible,
+         .chosen = workspace.chosen + step_row * d.index_topk,
+         .n_chosen = workspace.n_chosen + step_row,
+         .scores = wants_scores ? workspace.index_scores + row0 * stride : nullptr,
+         .scores_stride = stride,
+         .T = span.T,
+         .H = d.index_n_heads,
+         .D = d.index_head_dim,
+         .topk = d.index_topk,
+         .block_size = d.candidate_block_size,
+         .topk_blocks = d.candidate_topk_blocks,
+         .best_blocks = makes_blocks ? blocks : nullptr,
+         .n_best_blocks = makes_blocks ? n_blocks : nullptr,
+         .in_blocks = takes_blocks ? blocks : nullptr,
+         .n_in_blocks = takes_blocks ? n_blocks : nullptr,
+         .visible_max = groups.visible_max,
+         .scratch = workspace.index_scratch});
+  }
+  ops::index_select(device, selections);
   if (!wants_scores) return {};
-  HADAL_ASSIGN(const auto chosen, HostView<int32_t>::of(device, chosen_there, span.T * d.index_topk));
-  HADAL_ASSIGN(const auto n_chosen, HostView<int64_t>::of(device, n_chosen_there, span.T));
+  for (const RowSpan& span : spans) HADAL_TRY(observe_choice(layer, layer_description, rows, span, observer));
+  return {};
+}
+
+// The scores and the choice of one sequence's rows, to an observer.
+Result<void> ForwardPass::Impl::observe_choice(size_t layer, const LayerDescription& layer_description,
+                                               const Rows& rows, const RowSpan& span, StepObserver& observer) const {
+  const int64_t topk = description.index_topk;
+  const int64_t stride = workspace.index_scores_stride;
+  const int64_t step_row = rows.begin + span.row0;
+  const SpanGroups& groups = span.groups[inputs.kind_of(layer_description)];
+  HADAL_ASSIGN(const auto chosen, HostView<int32_t>::of(device, workspace.chosen + step_row * topk, span.T * topk));
+  HADAL_ASSIGN(const auto n_chosen, HostView<int64_t>::of(device, workspace.n_chosen + step_row, span.T));
   HADAL_ASSIGN(const auto visible, HostView<int64_t>::of(device, groups.visible, span.T));
-  HADAL_ASSIGN(const auto scores, HostView<float>::of(device, workspace.index_scores, span.T * stride));
+  HADAL_ASSIGN(const auto scores,
+               HostView<float>::of(device, workspace.index_scores + span.row0 * stride, span.T * stride));
   for (int64_t t = 0; t < span.T; ++t) {
     observer.index(span.sequence, layer, span.position0 + t,
-                   {chosen.data() + t * d.index_topk, static_cast<size_t>(n_chosen.data()[t])},
+                   {chosen.data() + t * topk, static_cast<size_t>(n_chosen.data()[t])},
                    {scores.data() + t * stride, static_cast<size_t>(visible.data()[t])});
   }
   return {};

@@ -135,7 +135,7 @@ Result<void> ForwardPass::Impl::attend_latents(size_t layer, const LayerDescript
   const ModelDescription& d = description;
   const SpanGroups& groups = span.groups[inputs.kind_of(layer_description)];
   const bool is_sparse = has_indexer(layer_description.attention);
-  if (is_sparse) HADAL_TRY(choose_entries(layer, layer_description, rows, span, observer));
+  if (is_sparse) HADAL_TRY(choose_entries(layer, layer_description, rows, {&span, 1}, observer));
   const int64_t row = rows.begin + span.row0;
   const double mscale = layer_description.rope.mscale();
   const double scale = mscale * mscale / std::sqrt(static_cast<double>(d.qk_head_dim()));

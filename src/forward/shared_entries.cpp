@@ -49,7 +49,8 @@ void ForwardPass::Impl::make_shared_entries(const LayerWeights& layer_weights,
   for (const RowSpan& span : rows.spans) {
     const SpanGroups& groups = span.groups[inputs.kind_of(layer_description)];
     if (has_gate) {
-      pool_groups(compressor_weights, state_layout.layers[layer].compressor, groups, span, Pooled::kLatent);
+      pool_groups(compressor_weights, state_layout.layers[layer].compressor, inputs.kind_of(layer_description),
+                  {&span, 1}, Pooled::kLatent);
     } else {
       norm_rows(workspace.compressor_k + span.row0 * d.head_dim, compressor_weights.norm, workspace.entries, span.T,
                 d.head_dim);

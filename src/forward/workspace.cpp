@@ -71,7 +71,7 @@ uint64_t lay_out_workspace(const ModelDescription& d, const ForwardOptions& opti
   for (const PackedWidth& row : widths) width = std::max(width, row.groups * padded(row.K));
 
   int64_t ratio_min = 0;
-  int64_t ratio_max = 0;
+  int64_t waiting_floats = 0;  // of K in front of a sequence's new tokens
   int64_t compressor_width = 0;
   int64_t entries_seen = 0;  // the most entries that one token attends to
   for (const LayerDescription& layer : d.layers) {
@@ -81,10 +81,12 @@ uint64_t lay_out_workspace(const ModelDescription& d, const ForwardOptions& opti
     const int64_t visible = options.context_tokens / ratio;
     entries_seen = std::max(entries_seen, has_indexer(layer.attention) ? std::min(visible, d.index_topk) : visible);
     if (!layer.makes_entries()) continue;
-    ratio_max = std::max(ratio_max, ratio);
-    compressor_width = std::max(compressor_width, layer.compress_coff() * std::max(d.head_dim, d.index_head_dim));
+    const int64_t layer_width = layer.compress_coff() * std::max(d.head_dim, d.index_head_dim);
+    compressor_width = std::max(compressor_width, layer_width);
+    waiting_floats = std::max(waiting_floats, layer.compress_coff() * ratio * layer_width);
   }
-  const int64_t groups_max = ratio_max == 0 ? 0 : T / ratio_min + 1;
+  const int64_t n_sequences = std::min(T, ops::ops_of_batch(device));
+  const int64_t groups_max = compressor_width == 0 ? 0 : T / ratio_min + n_sequences;
   w.attention_rows_max = d.window + entries_seen;
   w.index_scores_stride = options.wants_scores && ratio_min > 0 ? options.context_tokens / ratio_min + 1 : 0;
 
@@ -129,10 +131,10 @@ uint64_t lay_out_workspace(const ModelDescription& d, const ForwardOptions& opti
   const bool has_index = d.index_topk > 0 && ratio_min > 0;
   bump.take(w.index_scratch,
             has_index ? ops::index_select_scratch_bytes(device, T, options.context_tokens / ratio_min) : 0);
-  bump.take(w.window_rows, d.window == 0 ? 0 : (d.window - 1 + T) * d.head_dim * 4);
+  bump.take(w.window_rows, d.window == 0 ? 0 : (n_sequences * (d.window - 1) + T) * d.head_dim * 4);
   bump.take(w.compressor_k, T * compressor_width);
   bump.take(w.compressor_z, T * compressor_width);
-  bump.take(w.compressor_rows, 2 * (2 * ratio_max + T) * compressor_width);
+  bump.take(w.compressor_rows, 2 * (n_sequences * waiting_floats + T * compressor_width));
   bump.take(w.entries, groups_max * std::max(d.head_dim, d.index_head_dim));
   bump.take(w.entry_keys, groups_max * d.index_head_dim);
   bump.take(w.attention_scratch,
@@ -153,9 +155,10 @@ uint64_t lay_out_workspace(const ModelDescription& d, const ForwardOptions& opti
                      ops::moe_scratch_bytes(device, T, 1, 1, C, d.inter_dim)));
 
   bump.rewind(sublayer);
-  bump.take(w.head_in, kLogitsRows * (n + 1) * C);
-  bump.take(w.head_mix, kLogitsRows * n);
-  bump.take(w.head_normed, kLogitsRows * C);
+  const int64_t n_logits = logits_rows(device);
+  bump.take(w.head_in, n_logits * (n + 1) * C);
+  bump.take(w.head_mix, n_logits * n);
+  bump.take(w.head_normed, n_logits * C);
   return bump.largest();
 }
 

@@ -4,8 +4,11 @@
 // T is ForwardOptions::tokens_max, C hidden, n streams, H heads, D head_dim, R q_lora_rank, E experts, K chosen ones.
 #pragma once
 
+#include <algorithm>
+
 #include "device/device.h"
 #include "forward/forward_pass.h"
+#include "ops/batch.h"
 
 namespace hadal {
 
@@ -45,11 +48,12 @@ struct Workspace {
   float* index_k = nullptr;        // [T, index_head_dim]; DSA
   float* index_scores = nullptr;   // [T, context / ratio]; only for observers
   std::byte* index_scratch = nullptr;
-  std::byte* window_rows = nullptr;  // [window - 1 + T, kv row]
+  // S: sequences that the device takes together (ops/batch.h), at most T.
+  std::byte* window_rows = nullptr;  // [S (window - 1) + T, kv row]
   float* compressor_k = nullptr;     // [T, width] of the widest compressor
   float* compressor_z = nullptr;
-  float* compressor_rows = nullptr;  // [2, 2 ratio + T, width]: K, then Z
-  float* entries = nullptr;          // [groups of T, D]
+  float* compressor_rows = nullptr;  // of each sequence [2, coff ratio + its tokens, width]: K, then Z
+  float* entries = nullptr;          // [groups of T, D]: T / ratio, and one that waited for each sequence
   float* entry_keys = nullptr;       // [groups of T, index_head_dim]; CSA2
   std::byte* attention_scratch = nullptr;
 
@@ -64,20 +68,23 @@ struct Workspace {
   std::byte* moe_scratch = nullptr;
 
   // Head, a tile of rows at a time.
-  float* head_in = nullptr;   // [kLogitsRows, n, C], then [kLogitsRows, C]
-  float* head_mix = nullptr;  // [kLogitsRows, n]
+  float* head_in = nullptr;   // [logits_rows, n, C], then [logits_rows, C]
+  float* head_mix = nullptr;  // [logits_rows, n]
   float* head_normed = nullptr;
 
   // In the results of a step (forward_impl.h), not in the block.
-  float* logits = nullptr;        // [kLogitsRows, V]
+  float* logits = nullptr;        // [logits_rows, V]
   int64_t* not_finite = nullptr;  // [1], as ops::Router leaves it
 
   int64_t index_scores_stride = 0;
   int64_t attention_rows_max = 0;
 };
 
-// Rows whose logits are computed together: the head's weights are read once for them.
-inline constexpr int64_t kLogitsRows = 16;
+// Rows whose logits are computed together: the head's weights are read once for them. 16, or one for each sequence that
+// the device takes together.
+inline int64_t logits_rows(const Device::Shape& device) {
+  return std::max<int64_t>(16, ops::ops_of_batch(device));
+}
 
 // Lays the buffers out from `base` and returns the bytes they take; base null: only counts.
 uint64_t lay_out_workspace(const ModelDescription& description, const ForwardOptions& options,

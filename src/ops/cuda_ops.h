@@ -4,6 +4,8 @@
 // included; what is read on the host instead is said beside the field (Moe). Ops enqueue and return.
 #pragma once
 
+#include <span>
+
 #include "base/check.h"
 #include "device/cuda/cuda_device.h"
 
@@ -31,15 +33,19 @@ struct WindowRows;
 template <class Op>
 using RunOnCuda = void (*)(CudaContext& context, const Op& op);
 
+// n ops of several sequences (ops/batch.h).
+template <class Op>
+using RunAllOnCuda = void (*)(CudaContext& context, const Op* ops, int64_t n);
+
 struct CudaOps {
-  RunOnCuda<Compress> compress;
-  RunOnCuda<CompressorRows> compressor_rows;
+  RunAllOnCuda<Compress> compress;
+  RunAllOnCuda<CompressorRows> compressor_rows;
   RunOnCuda<DecodeRows> decode_rows;
   RunOnCuda<Embed> embed;
-  RunOnCuda<EncodeRows> encode_rows;
+  RunAllOnCuda<EncodeRows> encode_rows;
   RunOnCuda<HcPost> hc_post;
   RunOnCuda<HcPre> hc_pre;
-  RunOnCuda<IndexSelect> index_select;
+  RunAllOnCuda<IndexSelect> index_select;
   RunOnCuda<Linear> linear;
   RunOnCuda<Moe> moe;
   RunOnCuda<PackRows> pack_rows;
@@ -47,9 +53,9 @@ struct CudaOps {
   RunOnCuda<Rope> rope;
   RunOnCuda<RoundRows> round_rows;
   RunOnCuda<Router> router;
-  RunOnCuda<SparseAttention> sparse_attention;
+  RunAllOnCuda<SparseAttention> sparse_attention;
   RunOnCuda<StreamAdd> stream_add;
-  RunOnCuda<WindowRows> window_rows;
+  RunAllOnCuda<WindowRows> window_rows;
 };
 
 // Enqueues the op when the device is a GPU; false when it is another device. What the CUDA version does not do yet is
@@ -61,6 +67,17 @@ bool run_on_cuda(Device& device, RunOnCuda<Op> CudaOps::*run, const Op& op, bool
   if (cuda == nullptr) return false;
   HADAL_CHECK(is_supported, "not on GPUs yet", missing);
   (cuda->api().ops->*run)(*cuda->context(), op);
+  return true;
+}
+
+// Likewise for a list.
+template <class Op>
+bool run_all_on_cuda(Device& device, RunAllOnCuda<Op> CudaOps::*run, std::span<const Op> ops, bool is_supported = true,
+                     const char* missing = "") {
+  CudaDevice* cuda = cuda_or_null(device);
+  if (cuda == nullptr) return false;
+  HADAL_CHECK(is_supported, "not on GPUs yet", missing);
+  (cuda->api().ops->*run)(*cuda->context(), ops.data(), static_cast<int64_t>(ops.size()));
   return true;
 }
 

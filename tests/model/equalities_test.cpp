@@ -264,6 +264,32 @@ TEST_P(Equalities, a_sequence_in_a_batch_of_five_gives_the_bits_it_gives_alone) 
   for (size_t s = 0; s < 5; ++s) expect_equal(whole(ids[s]), collector, sequences[s], 0);
 }
 
+// More sequences than any device takes together (ops/batch.h): each list of ops goes in two parts.
+TEST_P(Equalities, a_sequence_in_a_batch_of_seventy_gives_the_bits_it_gives_alone) {
+  constexpr size_t kSequences = 70;
+  Engine e = engine(97);
+  Collector collector;
+  std::vector<std::vector<int32_t>> ids;
+  std::vector<SequenceId> sequences;
+  for (uint32_t s = 0; s < kSequences; ++s) {
+    // Some complete a group of 128 in the steps below; those of 4 are completed now by one, now by another.
+    ids.push_back(tokens(100 + s, s % 16 == 5 ? 126 : 1 + s % 9));
+    sequences.push_back(open(e));
+    submit(e, sequences.back(), ids.back(), LogitsWanted::kNone);
+  }
+  run(e, collector);
+  for (uint32_t step = 0; step < 3; ++step) {
+    for (size_t s = 0; s < kSequences; ++s) {
+      ids[s].push_back(static_cast<int32_t>((s * 31 + step * 7) % 200));
+      submit(e, sequences[s], {&ids[s].back(), 1}, LogitsWanted::kAll);
+    }
+    run(e, collector);
+  }
+  for (const size_t s : {0, 5, 31, 53, 63, 64, 69}) {
+    expect_equal(whole(ids[s]), collector, sequences[s], std::ssize(ids[s]) - 3);
+  }
+}
+
 TEST_P(Equalities, a_state_saved_on_one_device_is_the_same_state_on_the_other) {
   const std::vector<int32_t> ids = tokens(6);
   Engine one = engine(64, 2, Device::Kind::kCpu);

@@ -11,6 +11,8 @@
 // (the paper's eq. 11 names the two series the other way round).
 #pragma once
 
+#include <span>
+
 #include "device/device.h"
 #include "ops/versions.h"
 
@@ -38,6 +40,8 @@ struct Compress {
 // that read it. Cost: two passes over z and one over k, an exponential per row and channel; small beside the
 // projections.
 void compress(Device& device, const Compress& op);
+// Of several sequences (ops/batch.h): m, d, coff and rope_dim are the same in all.
+void compress(Device& device, std::span<const Compress> ops);
 
 void compress_reference(CpuDevice& cpu, const Compress& op);
 void compress_avx2(CpuDevice& cpu, const Compress& op);

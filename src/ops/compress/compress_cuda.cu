@@ -1,5 +1,5 @@
-// A block a group, a thread a channel (or some of them, 512 apart). Order: rows ascending, the norm's sum as block_sum
-// over threads of channels i, i + 512, ... ascending.
+// A block a group, of all sequences of a list; a thread a channel (or some of them, 512 apart). Order: rows ascending,
+// the norm's sum as block_sum over threads of channels i, i + 512, ... ascending.
 
 #include "ops/compress/compress.h"
 #include "ops/cuda_kernels.cuh"
@@ -46,11 +46,14 @@ __device__ float pooled_channel(const Compress& op, const GroupRows& rows, int64
   return pooled / sum;
 }
 
-__global__ void __launch_bounds__(kThreads) compress_kernel(Compress op) {
+template <int kOps>
+__global__ void __launch_bounds__(kThreads) compress_kernel(const __grid_constant__ OpBatch<Compress, kOps> batch) {
   wait_for_previous();
   extern __shared__ float entry[];  // [d]
   __shared__ float sums[kThreads / kWarp];
-  const int64_t g = blockIdx.x;
+  const int in_batch = batch.op_of(static_cast<int>(blockIdx.x));
+  const Compress& op = batch.ops[in_batch];
+  const int64_t g = static_cast<int>(blockIdx.x) - batch.first[in_batch];
   const GroupRows rows = rows_of_group(op, g);
   float square = 0;
   for (int64_t c = threadIdx.x; c < op.d; c += kThreads) {
@@ -79,10 +82,12 @@ __global__ void __launch_bounds__(kThreads) compress_kernel(Compress op) {
 
 }  // namespace
 
-void compress_cuda(CudaContext& context, const Compress& op) {
-  if (op.n_groups == 0) return;
-  const auto shared_bytes = static_cast<size_t>(op.d) * sizeof(float);
-  enqueue(context, static_cast<unsigned>(op.n_groups), kThreads, shared_bytes, compress_kernel, op);
+void compress_cuda(CudaContext& context, const Compress* ops, int64_t n) {
+  const auto groups_of = [](const Compress& op) { return op.n_groups; };
+  for_batches(std::span(ops, static_cast<size_t>(n)), groups_of, [&]<int kOps>(const OpBatch<Compress, kOps>& batch) {
+    const auto shared_bytes = static_cast<size_t>(ops->d) * sizeof(float);
+    enqueue(context, static_cast<unsigned>(batch.n_items()), kThreads, shared_bytes, compress_kernel<kOps>, batch);
+  });
   context.check_launch("compress");
 }
 

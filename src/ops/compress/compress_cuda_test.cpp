@@ -63,5 +63,40 @@ TEST_F(CompressCuda, agrees_with_the_reference_and_groups_stand_alone) {
   }
 }
 
+TEST_F(CompressCuda, a_list_gives_the_bits_of_one_op) {
+  constexpr int64_t m = 4, d = 512, kGroups = 40, kRopeDim = 64;
+  const Compress whole = {.k = memory().put(test::normal_floats(1, kGroups * m * d)),
+                          .z = memory().put(test::normal_floats(2, kGroups * m * d, 3)),
+                          .gain = memory().put(test::normal_floats(3, d)),
+                          .cos_sin = memory().put(test::normal_floats(4, kGroups * kRopeDim, 0.7f)),
+                          .out = memory().room<float>(kGroups * d),
+                          .m = m,
+                          .d = d,
+                          .coff = 1,
+                          .rope_dim = kRopeDim,
+                          .n_groups = kGroups,
+                          .eps = 1e-6f};
+  compress(gpu(), whole);
+  const std::vector<float> want = memory().get(whole.out, kGroups * d);
+  for (const std::vector<int64_t>& lengths :
+       {std::vector<int64_t>{1, 39}, {20, 0, 1, 19}, std::vector<int64_t>(40, 1)}) {
+    std::vector<Compress> ops;
+    float* out = memory().room<float>(kGroups * d);
+    int64_t group = 0;
+    for (const int64_t n : lengths) {
+      Compress op = whole;
+      op.k += group * m * d;
+      op.z += group * m * d;
+      op.cos_sin += group * kRopeDim;
+      op.out = out + group * d;
+      op.n_groups = n;
+      ops.push_back(op);
+      group += n;
+    }
+    compress(gpu(), ops);
+    EXPECT_TRUE(test::same_bits(memory().get(out, kGroups * d), want)) << lengths.size();
+  }
+}
+
 }  // namespace
 }  // namespace hadal::ops

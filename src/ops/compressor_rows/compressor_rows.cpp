@@ -43,11 +43,18 @@ std::span<const Version<CompressorRows>> compressor_rows_versions() {
 }
 
 void compressor_rows(Device& device, const CompressorRows& op) {
-  HADAL_CHECK(op.m >= 1 && (op.coff == 1 || op.coff == 2), "compressor_rows: m, coff", op.m, op.coff);
-  HADAL_CHECK((op.previous != nullptr) == (op.coff == 2), "compressor_rows: overlap without a group before");
-  if (run_on_cuda(device, &CudaOps::compressor_rows, op)) return;
+  compressor_rows(device, std::span(&op, 1));
+}
+
+void compressor_rows(Device& device, std::span<const CompressorRows> ops) {
+  for (const CompressorRows& op : ops) {
+    HADAL_CHECK(op.m >= 1 && (op.coff == 1 || op.coff == 2), "compressor_rows: m, coff", op.m, op.coff);
+    HADAL_CHECK((op.previous != nullptr) == (op.coff == 2), "compressor_rows: overlap without a group before");
+  }
+  if (run_all_on_cuda(device, &CudaOps::compressor_rows, ops)) return;
   CpuDevice& cpu = as_cpu(device);
-  choose_version(compressor_rows_versions(), cpu.level()).run(cpu, op);
+  const auto run = choose_version(compressor_rows_versions(), cpu.level()).run;
+  for (const CompressorRows& op : ops) run(cpu, op);
 }
 
 }  // namespace hadal::ops

@@ -9,6 +9,8 @@
 // All of it for K and for Z, one behind the other.
 #pragma once
 
+#include <span>
+
 #include "device/device.h"
 #include "ops/versions.h"
 
@@ -37,6 +39,8 @@ struct CompressorRows {
 
 // Copies. Cost: reads and writes n_rows rows when a group becomes complete, T rows otherwise.
 void compressor_rows(Device& device, const CompressorRows& op);
+// Of several sequences (ops/batch.h).
+void compressor_rows(Device& device, std::span<const CompressorRows> ops);
 
 void compressor_rows_reference(CpuDevice& cpu, const CompressorRows& op);
 void compressor_rows_portable(CpuDevice& cpu, const CompressorRows& op);

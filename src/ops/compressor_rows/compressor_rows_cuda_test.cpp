@@ -48,5 +48,50 @@ TEST_F(CompressorRowsCuda, gives_what_the_reference_gives) {
   }
 }
 
+// Sequences of different positions, of which some complete a group in this step and some do not.
+TEST_F(CompressorRowsCuda, a_list_gives_what_each_op_gives_alone) {
+  for (const auto& [m, coff, d] : {std::tuple<int64_t, int64_t, int64_t>{4, 2, 128}, {128, 1, 512}}) {
+    for (const int64_t n_ops : {2, 8, 9, 70}) {
+      struct Kept {
+        std::vector<float> k, z, previous, pending, rows;
+      };
+      std::vector<Kept> kept;
+      std::vector<CompressorRows> ops;
+      for (int64_t i = 0; i < n_ops; ++i) {
+        const auto seed = static_cast<uint64_t>(10 * i);
+        const int64_t T = i % 6 == 5 ? m + 3 : 1;
+        CompressorRows op{.T = T, .position0 = i % 3 == 0 ? i * m + m - 1 : i, .m = m, .d = d, .coff = coff};
+        kept.push_back({.k = test::normal_floats(seed, T * op.width()),
+                        .z = test::normal_floats(seed + 1, T * op.width()),
+                        .previous = test::normal_floats(seed + 2, coff == 2 ? 2 * m * d : 0),
+                        .pending = test::normal_floats(seed + 3, 2 * (m - 1) * op.width()),
+                        .rows = std::vector<float>(static_cast<size_t>(2 * op.n_rows() * op.width()))});
+        op.fresh_k = memory().put(kept.back().k);
+        op.fresh_z = memory().put(kept.back().z);
+        op.previous = coff == 2 ? memory().put(kept.back().previous) : nullptr;
+        op.pending = memory().put(kept.back().pending);
+        op.rows = memory().put(kept.back().rows);
+        ops.push_back(op);
+      }
+      compressor_rows(gpu(), ops);
+      for (size_t i = 0; i < ops.size(); ++i) {
+        Kept& want = kept[i];
+        CompressorRows on_cpu = ops[i];
+        on_cpu.fresh_k = want.k.data();
+        on_cpu.fresh_z = want.z.data();
+        on_cpu.previous = coff == 2 ? want.previous.data() : nullptr;
+        on_cpu.pending = want.pending.data();
+        on_cpu.rows = want.rows.data();
+        compressor_rows_reference(cpu(), on_cpu);
+        SCOPED_TRACE(std::to_string(i) + " of " + std::to_string(n_ops));
+        EXPECT_TRUE(test::same_bits(memory().get(ops[i].rows, std::ssize(want.rows)), want.rows));
+        EXPECT_TRUE(test::same_bits(memory().get(ops[i].pending, std::ssize(want.pending)), want.pending));
+        if (coff == 1) continue;
+        EXPECT_TRUE(test::same_bits(memory().get(ops[i].previous, std::ssize(want.previous)), want.previous));
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace hadal::ops

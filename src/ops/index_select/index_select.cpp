@@ -34,15 +34,28 @@ std::span<const Version<IndexSelect>> index_select_versions() {
 }
 
 void index_select(Device& device, const IndexSelect& op) {
-  HADAL_CHECK(op.D % (op.keys.format == KvFormat::kFp4 ? 32 : 16) == 0 && op.topk >= 1, "index_select: D and topk",
-              op.D, op.topk);
-  const bool is_two_level = op.best_blocks != nullptr || op.in_blocks != nullptr;
-  HADAL_CHECK(!is_two_level || (op.block_size >= 1 && op.block_size <= 16 && 16 % op.block_size == 0 &&
+  index_select(device, std::span(&op, 1));
+}
+
+void index_select(Device& device, std::span<const IndexSelect> ops) {
+  bool is_two_level = false;
+  for (const IndexSelect& op : ops) {
+    HADAL_CHECK(op.D % (op.keys.format == KvFormat::kFp4 ? 32 : 16) == 0 && op.topk >= 1, "index_select: D and topk",
+                op.D, op.topk);
+    const bool has_blocks = op.best_blocks != nullptr || op.in_blocks != nullptr;
+    HADAL_CHECK(!has_blocks || (op.block_size >= 1 && op.block_size <= 16 && 16 % op.block_size == 0 &&
                                 op.topk_blocks * op.block_size >= op.topk),
-              "index_select: blocks", op.block_size, op.topk_blocks);
-  if (run_on_cuda(device, &CudaOps::index_select, op, !is_two_level, "index_select: two levels")) return;
+                "index_select: blocks", op.block_size, op.topk_blocks);
+    is_two_level |= has_blocks;
+    const IndexSelect& first = ops.front();
+    HADAL_CHECK(op.H == first.H && op.D == first.D && op.topk == first.topk && op.scratch == first.scratch &&
+                    op.keys.format == first.keys.format && (op.scores == nullptr) == (first.scores == nullptr),
+                "index_select: a list", op.H, op.D, op.topk);
+  }
+  if (run_all_on_cuda(device, &CudaOps::index_select, ops, !is_two_level, "index_select: two levels")) return;
   CpuDevice& cpu = as_cpu(device);
-  choose_version(index_select_versions(), cpu.level()).run(cpu, op);
+  const auto run = choose_version(index_select_versions(), cpu.level()).run;
+  for (const IndexSelect& op : ops) run(cpu, op);
 }
 
 }  // namespace hadal::ops

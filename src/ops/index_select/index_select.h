@@ -12,6 +12,8 @@
 // Indexer of the V4 release's inference/model.py, which leaves ties to its top-k.
 #pragma once
 
+#include <span>
+
 #include "device/device.h"
 #include "ops/kv_rows/kv_rows.h"
 #include "ops/versions.h"
@@ -57,6 +59,9 @@ int64_t index_select_scratch_bytes(const Device::Shape& device, int64_t T, int64
 // score is a checked mistake of the caller's (activations are checked). Accuracy: within 1e-5 of the sum of |w[h] q[h]
 // . k[j]| from the reference. Cost: per token visible * (row_bytes + 2 H D operations).
 void index_select(Device& device, const IndexSelect& op);
+// Of several sequences (ops/batch.h): what does not belong to a sequence (H, D, topk, the keys' format, whether scores
+// are wanted) is the same in all. So is `scratch`, which has room for the tokens of all and the largest visible_max.
+void index_select(Device& device, std::span<const IndexSelect> ops);
 
 void index_select_reference(CpuDevice& cpu, const IndexSelect& op);
 std::span<const Version<IndexSelect>> index_select_versions();

@@ -24,20 +24,34 @@ namespace {
 constexpr int kScoreWarps = 8;
 constexpr int kScoreThreads = kScoreWarps * kWarp;
 
-__device__ float* scores_of_token(const IndexSelect& op, int64_t t) {
-  if (op.scores != nullptr) return op.scores + t * op.scores_stride;
-  const IndexSelectGpuLayout layout(op.T, op.visible_max);
-  return reinterpret_cast<float*>(op.scratch + layout.scores) + t * op.visible_max;
-}
+// The scratch of a launch; t: among its tokens.
+struct Scratch {
+  std::byte* base;
+  IndexSelectGpuLayout layout;
+  int64_t visible_max;
 
-__device__ TopkCounts& counts_of_token(const IndexSelect& op, int64_t t) {
-  return reinterpret_cast<TopkCounts*>(op.scratch)[t];
-}
+  __device__ TopkCounts& counts(int64_t t) const { return reinterpret_cast<TopkCounts*>(base)[t]; }
+  __device__ uint64_t* candidates(int64_t t) const {
+    return reinterpret_cast<uint64_t*>(base + layout.candidates) + t * kTopkCandidatesMax;
+  }
+  __device__ float* scores(int64_t t) const { return reinterpret_cast<float*>(base + layout.scores) + t * visible_max; }
+};
 
-__device__ uint64_t* candidates_of_token(const IndexSelect& op, int64_t t) {
-  const IndexSelectGpuLayout layout(op.T, op.visible_max);
-  return reinterpret_cast<uint64_t*>(op.scratch + layout.candidates) + t * kTopkCandidatesMax;
-}
+// A token of a launch: of which op, which of its tokens.
+template <int kOps>
+struct Token {
+  const IndexSelect& op;
+  int64_t t;
+  int64_t of_launch;
+
+  __device__ Token(const OpBatch<IndexSelect, kOps>& batch, unsigned of_launch_)
+      : Token(batch, batch.op_of(static_cast<int>(of_launch_)), static_cast<int>(of_launch_)) {}
+  __device__ Token(const OpBatch<IndexSelect, kOps>& batch, int in_batch, int of_launch_)
+      : op(batch.ops[in_batch]), t(of_launch_ - batch.first[in_batch]), of_launch(of_launch_) {}
+  __device__ float* scores(const Scratch& scratch) const {
+    return op.scores != nullptr ? op.scores + t * op.scores_stride : scratch.scores(of_launch);
+  }
+};
 
 // Whether token t takes all its entries and nobody asked for scores.
 __device__ bool takes_all(const IndexSelect& op, int64_t t) {
@@ -74,10 +88,13 @@ __device__ void load_key(const std::byte* row, int i, uint32_t (&pairs)[kPairs])
 }
 
 // kTiles: heads / 16.
-template <int kTiles>
-__global__ void __launch_bounds__(kScoreThreads) index_scores_fp4_kernel(IndexSelect op) {
+template <int kTiles, int kOps>
+__global__ void __launch_bounds__(kScoreThreads)
+    index_scores_fp4_kernel(const __grid_constant__ OpBatch<IndexSelect, kOps> batch, Scratch scratch) {
   wait_for_previous();
-  const int64_t t = blockIdx.y;
+  const Token token(batch, blockIdx.y);
+  const IndexSelect& op = token.op;
+  const int64_t t = token.t;
   if (takes_all(op, t)) return;
   const int64_t visible = op.visible[t];
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
@@ -115,7 +132,7 @@ __global__ void __launch_bounds__(kScoreThreads) index_scores_fp4_kernel(IndexSe
     }
     w[half] = op.w[t * op.H + 8 * half + g] * op.w_scale * Fp4Codec::kUndo;
   }
-  float* scores = scores_of_token(op, t);
+  float* scores = token.scores(scratch);
   for (int64_t key0 = first_warp * 8; key0 < visible; key0 += n_warps * 8) {
     uint32_t keys[kPairs];
     load_key(paged_row(op.keys, min(key0 + g, visible - 1)), i, keys);
@@ -142,22 +159,26 @@ __global__ void __launch_bounds__(kScoreThreads) index_scores_fp4_kernel(IndexSe
     if (g == 0 && key < visible) count_score(scores[key] = even, bins);
     if (g == 0 && key + 1 < visible) count_score(scores[key + 1] = odd, bins);
   }
-  add_bins(bins, counts_of_token(op, t));
+  add_bins(bins, scratch.counts(token.of_launch));
 }
 
 // --- scores of other keys --------------------------------------------------------------------------------------------
 
 constexpr int kChannelsOfLaneMax = 16;  // 512 channels
 
-__global__ void __launch_bounds__(kScoreThreads) index_scores_kernel(IndexSelect op) {
+template <int kOps>
+__global__ void __launch_bounds__(kScoreThreads)
+    index_scores_kernel(const __grid_constant__ OpBatch<IndexSelect, kOps> batch, Scratch scratch) {
   wait_for_previous();
-  const int64_t t = blockIdx.y;
+  const Token token(batch, blockIdx.y);
+  const IndexSelect& op = token.op;
+  const int64_t t = token.t;
   if (takes_all(op, t)) return;
   const int64_t visible = op.visible[t];
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int D = static_cast<int>(op.D);
   const bool is_fp4 = op.keys.format == KvFormat::kFp4;
-  float* scores = scores_of_token(op, t);
+  float* scores = token.scores(scratch);
   __shared__ int bins[kTopkBins];
   clear_bins(bins);
   __syncthreads();
@@ -186,60 +207,82 @@ __global__ void __launch_bounds__(kScoreThreads) index_scores_kernel(IndexSelect
     }
     if (lane == 0) count_score(scores[j] = score, bins);
   }
-  add_bins(bins, counts_of_token(op, t));
+  add_bins(bins, scratch.counts(token.of_launch));
 }
 
 // --- selection -------------------------------------------------------------------------------------------------------
 
-__global__ void __launch_bounds__(kCollectThreads) collect_kernel(IndexSelect op) {
+template <int kOps>
+__global__ void __launch_bounds__(kCollectThreads)
+    collect_kernel(const __grid_constant__ OpBatch<IndexSelect, kOps> batch, Scratch scratch) {
   wait_for_previous();
-  const int64_t t = blockIdx.y;
-  if (op.visible[t] <= op.topk) return;
-  collect_candidates(scores_of_token(op, t), static_cast<int>(op.visible[t]), static_cast<int>(op.topk),
-                     counts_of_token(op, t), candidates_of_token(op, t));
+  const Token token(batch, blockIdx.y);
+  const IndexSelect& op = token.op;
+  const int64_t visible = op.visible[token.t];
+  if (visible <= op.topk) return;
+  collect_candidates(token.scores(scratch), static_cast<int>(visible), static_cast<int>(op.topk),
+                     scratch.counts(token.of_launch), scratch.candidates(token.of_launch));
 }
 
-__global__ void __launch_bounds__(kSelectThreads) select_kernel(IndexSelect op) {
+template <int kOps>
+__global__ void __launch_bounds__(kSelectThreads)
+    select_kernel(const __grid_constant__ OpBatch<IndexSelect, kOps> batch, Scratch scratch) {
   wait_for_previous();
   extern __shared__ __align__(16) unsigned char memory[];
-  const int64_t t = blockIdx.x;
+  const Token token(batch, blockIdx.x);
+  const IndexSelect& op = token.op;
+  const int64_t t = token.t;
   const auto visible = static_cast<int>(op.visible[t]);
   const auto topk = static_cast<int>(op.topk);
   int32_t* chosen = op.chosen + t * op.topk;
   if (threadIdx.x == 0) op.n_chosen[t] = min(visible, topk);
   if (visible > topk) {
-    const int n = counts_of_token(op, t).n_candidates;
+    const int n = scratch.counts(token.of_launch).n_candidates;
     if (n <= kTopkCandidatesMax && topk <= kTopkOfCandidatesMax) {
-      return select_candidates(candidates_of_token(op, t), n, topk, chosen, *reinterpret_cast<SelectMemory*>(memory));
+      return select_candidates(scratch.candidates(token.of_launch), n, topk, chosen,
+                               *reinterpret_cast<SelectMemory*>(memory));
     }
-    return select_from_all(scores_of_token(op, t), visible, topk, chosen);
+    return select_from_all(token.scores(scratch), visible, topk, chosen);
   }
   for (int j = static_cast<int>(threadIdx.x); j < visible; j += kSelectThreads) chosen[j] = j;
 }
 
+template <int kOps>
+void launch_scores(CudaContext& context, const OpBatch<IndexSelect, kOps>& batch, const Scratch& scratch) {
+  const IndexSelect& any = batch.ops[0];
+  const int64_t T = batch.n_items();
+  cudaMemsetAsync(scratch.base, 0, static_cast<size_t>(T) * sizeof(TopkCounts), context.stream);
+  // A block a multiprocessor; with many tokens fewer, that each walks more keys of its token.
+  const int64_t tiles = (scratch.visible_max + 8 * kScoreWarps - 1) / (8 * kScoreWarps);
+  const int64_t blocks = std::clamp<int64_t>(context.n_multiprocessors / T, 4, std::max<int64_t>(tiles, 4));
+  const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(T));
+  const bool is_mma = any.keys.format == KvFormat::kFp4 && any.D == kD;
+  if (is_mma && any.H == 64) {
+    enqueue(context, grid, kScoreThreads, 0, index_scores_fp4_kernel<4, kOps>, batch, scratch);
+  } else if (is_mma && any.H == 32) {
+    enqueue(context, grid, kScoreThreads, 0, index_scores_fp4_kernel<2, kOps>, batch, scratch);
+  } else {
+    enqueue(context, grid, kScoreThreads, 0, index_scores_kernel<kOps>, batch, scratch);
+  }
+  const unsigned slices = blocks_for(std::max<int64_t>(scratch.visible_max, 1), kScoresOfSlice);
+  enqueue(context, dim3(slices, static_cast<unsigned>(T)), kCollectThreads, 0, collect_kernel<kOps>, batch, scratch);
+}
+
 }  // namespace
 
-void index_select_cuda(CudaContext& context, const IndexSelect& op) {
-  if (op.T == 0) return;
-  if (op.visible_max > op.topk || op.scores != nullptr) {
-    cudaMemsetAsync(op.scratch, 0, static_cast<size_t>(op.T) * sizeof(TopkCounts), context.stream);
-    // A block a multiprocessor; with many tokens fewer, that each walks more keys of its token.
-    const int64_t tiles = (op.visible_max + 8 * kScoreWarps - 1) / (8 * kScoreWarps);
-    const int64_t blocks = std::clamp<int64_t>(context.n_multiprocessors / op.T, 4, std::max<int64_t>(tiles, 4));
-    const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(op.T));
-    const bool is_mma = op.keys.format == KvFormat::kFp4 && op.D == kD;
-    if (is_mma && op.H == 64) {
-      enqueue(context, grid, kScoreThreads, 0, index_scores_fp4_kernel<4>, op);
-    } else if (is_mma && op.H == 32) {
-      enqueue(context, grid, kScoreThreads, 0, index_scores_fp4_kernel<2>, op);
-    } else {
-      enqueue(context, grid, kScoreThreads, 0, index_scores_kernel, op);
-    }
-    const unsigned slices = blocks_for(std::max<int64_t>(op.visible_max, 1), kScoresOfSlice);
-    enqueue(context, dim3(slices, static_cast<unsigned>(op.T)), kCollectThreads, 0, collect_kernel, op);
-  }
-  cudaFuncSetAttribute(select_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(SelectMemory));
-  enqueue(context, static_cast<unsigned>(op.T), kSelectThreads, sizeof(SelectMemory), select_kernel, op);
+void index_select_cuda(CudaContext& context, const IndexSelect* ops, int64_t n) {
+  const std::span<const IndexSelect> all(ops, static_cast<size_t>(n));
+  int64_t visible_max = 0;
+  for (const IndexSelect& op : all) visible_max = std::max(visible_max, op.visible_max);
+  const auto tokens_of = [](const IndexSelect& op) { return op.T; };
+  for_batches(all, tokens_of, [&]<int kOps>(const OpBatch<IndexSelect, kOps>& batch) {
+    const IndexSelect& any = batch.ops[0];
+    const Scratch scratch = {any.scratch, IndexSelectGpuLayout(batch.n_items(), visible_max), visible_max};
+    if (visible_max > any.topk || any.scores != nullptr) launch_scores(context, batch, scratch);
+    cudaFuncSetAttribute(select_kernel<kOps>, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(SelectMemory));
+    enqueue(context, static_cast<unsigned>(batch.n_items()), kSelectThreads, sizeof(SelectMemory), select_kernel<kOps>,
+            batch, scratch);
+  });
   context.check_launch("index_select");
 }
 

@@ -80,6 +80,42 @@ class IndexSelectCuda : public test::CudaTest {
     return out;
   }
 
+  // A token an op, each with a bound of its own.
+  Outputs run_list(const Problem& p) {
+    const std::byte* keys = memory().put(p.keys);
+    std::vector<const std::byte*> pages;
+    for (int64_t row = 0; row < p.n; row += kRowsOfPage) pages.push_back(keys + row * p.row_bytes());
+    const IndexSelect whole = {.q = memory().put(p.q),
+                               .w = memory().put(p.w),
+                               .keys = {.pages = memory().put(pages),
+                                        .rows_per_page = kRowsOfPage,
+                                        .row_bytes = p.row_bytes(),
+                                        .format = p.format},
+                               .visible = memory().put(p.visible),
+                               .chosen = memory().room<int32_t>(p.T() * p.topk),
+                               .n_chosen = memory().room<int64_t>(p.T()),
+                               .T = 1,
+                               .H = p.H,
+                               .D = p.D,
+                               .topk = p.topk,
+                               .scratch = memory().room<std::byte>(index_select_gpu_scratch_bytes(p.T(), p.n))};
+    std::vector<IndexSelect> ops;
+    for (int64_t t = 0; t < p.T(); ++t) {
+      IndexSelect op = whole;
+      op.q += t * p.H * p.D;
+      op.w += t * p.H;
+      op.visible += t;
+      op.chosen += t * p.topk;
+      op.n_chosen += t;
+      op.visible_max = p.visible[static_cast<size_t>(t)];
+      ops.push_back(op);
+    }
+    index_select(gpu(), ops);
+    return {.scores = {},
+            .chosen = memory().get(whole.chosen, p.T() * p.topk),
+            .n_chosen = memory().get(whole.n_chosen, p.T())};
+  }
+
   std::vector<float> scores_on_cpu(const Problem& p, int64_t t) {
     std::vector<const std::byte*> pages;
     for (int64_t row = 0; row < p.n; row += kRowsOfPage) pages.push_back(p.keys.data() + row * p.row_bytes());
@@ -143,6 +179,27 @@ TEST_F(IndexSelectCuda, a_token_gives_the_same_bits_alone_and_among_others) {
     const auto n = static_cast<size_t>(unseen.n_chosen[0]);
     EXPECT_TRUE(test::same_bits(std::span<const int32_t>(unseen.chosen).first(n),
                                 std::span<const int32_t>(all.chosen).subspan(static_cast<size_t>(t * p.topk), n)));
+  }
+}
+
+TEST_F(IndexSelectCuda, a_list_chooses_what_one_op_chooses) {
+  for (const size_t n_ops : {2, 7, 9, 70}) {
+    std::vector<int64_t> visible;
+    for (size_t i = 0; i < n_ops; ++i) visible.push_back(static_cast<int64_t>(i * 977 % 5000));
+    visible.back() = 5000;
+    for (const KvFormat format : {KvFormat::kFp4, KvFormat::kF32}) {
+      const Problem p(64, 128, format, 64, visible);
+      const Outputs want = run(p, 0, p.T(), false);
+      const Outputs got = run_list(p);
+      ASSERT_EQ(got.n_chosen, want.n_chosen);
+      for (int64_t t = 0; t < p.T(); ++t) {
+        const auto n = static_cast<size_t>(want.n_chosen[static_cast<size_t>(t)]);
+        const auto at = static_cast<size_t>(t * p.topk);
+        EXPECT_TRUE(test::same_bits(std::span<const int32_t>(got.chosen).subspan(at, n),
+                                    std::span<const int32_t>(want.chosen).subspan(at, n)))
+            << t << " of " << n_ops << ", " << kv_format_name(format);
+      }
+    }
   }
 }
 

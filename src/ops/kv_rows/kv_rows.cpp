@@ -1,5 +1,6 @@
 #include "ops/kv_rows/kv_rows.h"
 
+#include <algorithm>
 #include <bit>
 
 #include "ops/cuda_ops.h"
@@ -82,17 +83,24 @@ void round_rows(Device& device, const RoundRows& op) {
 }
 
 void encode_rows(Device& device, const EncodeRows& op) {
-  if (run_on_cuda(device, &CudaOps::encode_rows, op, op.to.format != KvFormat::kFp8By128, "encode_rows: V3.2's layout"))
-    return;
+  encode_rows(device, std::span(&op, 1));
+}
+
+void encode_rows(Device& device, std::span<const EncodeRows> ops) {
+  const bool is_supported =
+      std::none_of(ops.begin(), ops.end(), [](const EncodeRows& op) { return op.to.format == KvFormat::kFp8By128; });
+  if (run_all_on_cuda(device, &CudaOps::encode_rows, ops, is_supported, "encode_rows: V3.2's layout")) return;
   CpuDevice& cpu = as_cpu(device);
   const EncodeRow encode = encode_row_for(cpu.level());
-  cpu.pool().for_slices(op.T, kRowsPerTask, [&](int64_t begin, int64_t end) {
-    for (int64_t t = begin; t < end; ++t) {
-      if (op.slots[t] < 0) continue;
-      // PagedRows is a reader's view; the caller owns the pages and asks for this row to be written.
-      encode(op.to.format, op.x + t * op.x_stride, op.D, op.rope_dim, const_cast<std::byte*>(op.to.row(op.slots[t])));
-    }
-  });
+  for (const EncodeRows& op : ops) {
+    cpu.pool().for_slices(op.T, kRowsPerTask, [&](int64_t begin, int64_t end) {
+      for (int64_t t = begin; t < end; ++t) {
+        if (op.slots[t] < 0) continue;
+        // PagedRows is a reader's view; the caller owns the pages and asks for this row to be written.
+        encode(op.to.format, op.x + t * op.x_stride, op.D, op.rope_dim, const_cast<std::byte*>(op.to.row(op.slots[t])));
+      }
+    });
+  }
 }
 
 void decode_rows(Device& device, const DecodeRows& op) {

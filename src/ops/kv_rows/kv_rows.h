@@ -14,6 +14,7 @@
 // scale_fmt ue8m0; FlashMLA tests/quant.py.
 #pragma once
 
+#include <span>
 #include <string_view>
 
 #include "device/device.h"
@@ -93,6 +94,8 @@ struct DecodeRows {
 };
 // Not on GPUs yet: kFp8By128.
 void encode_rows(Device& device, const EncodeRows& op);
+// Of several sequences (ops/batch.h).
+void encode_rows(Device& device, std::span<const EncodeRows> ops);
 void decode_rows(Device& device, const DecodeRows& op);
 
 // One row to bytes and back; rope_dim is 0 for index keys. Encoding rounds to nearest, ties to even.

@@ -55,13 +55,17 @@ __global__ void __launch_bounds__(kThreads) round_hadamard_kernel(RoundRows op) 
   }
 }
 
-__global__ void __launch_bounds__(kThreads) encode_kernel(EncodeRows op) {
+template <int kOps>
+__global__ void __launch_bounds__(kThreads) encode_kernel(const __grid_constant__ OpBatch<EncodeRows, kOps> batch) {
   wait_for_previous();
-  const int64_t slot = op.slots[blockIdx.x];
+  const int in_batch = batch.op_of(static_cast<int>(blockIdx.x));
+  const EncodeRows& op = batch.ops[in_batch];
+  const int64_t t = static_cast<int>(blockIdx.x) - batch.first[in_batch];
+  const int64_t slot = op.slots[t];
   if (slot < 0) return;
   // PagedRows is a reader's view; the caller owns the pages and asks for this row to be written.
-  encode_row_by_block(op.to.format, op.x + blockIdx.x * op.x_stride, static_cast<int>(op.D),
-                      static_cast<int>(op.rope_dim), op.to.row_bytes, const_cast<std::byte*>(paged_row(op.to, slot)));
+  encode_row_by_block(op.to.format, op.x + t * op.x_stride, static_cast<int>(op.D), static_cast<int>(op.rope_dim),
+                      op.to.row_bytes, const_cast<std::byte*>(paged_row(op.to, slot)));
 }
 
 __global__ void __launch_bounds__(kThreads) decode_kernel(DecodeRows op) {
@@ -83,9 +87,11 @@ void round_rows_cuda(CudaContext& context, const RoundRows& op) {
   context.check_launch("round_rows");
 }
 
-void encode_rows_cuda(CudaContext& context, const EncodeRows& op) {
-  if (op.T == 0) return;
-  enqueue(context, static_cast<unsigned>(op.T), kThreads, 0, encode_kernel, op);
+void encode_rows_cuda(CudaContext& context, const EncodeRows* ops, int64_t n) {
+  const auto rows_of = [](const EncodeRows& op) { return op.T; };
+  for_batches(std::span(ops, static_cast<size_t>(n)), rows_of, [&]<int kOps>(const OpBatch<EncodeRows, kOps>& batch) {
+    enqueue(context, static_cast<unsigned>(batch.n_items()), kThreads, 0, encode_kernel<kOps>, batch);
+  });
   context.check_launch("encode_rows");
 }
 

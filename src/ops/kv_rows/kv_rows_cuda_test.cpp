@@ -74,5 +74,33 @@ TEST_F(KvRowsCuda, rows_are_stored_and_read_as_on_the_cpu) {
   }
 }
 
+TEST_F(KvRowsCuda, a_list_stores_what_one_op_stores) {
+  constexpr int64_t D = 512, kRopeDim = 64, kRows = 70;
+  const int64_t row_bytes = kv_row_bytes(KvFormat::kFp8, D, kRopeDim);
+  std::vector<int64_t> slots(kRows);
+  std::iota(slots.rbegin(), slots.rend(), 0);
+  const float* x = memory().put(test::normal_floats(1, kRows * D));
+  const int64_t* gpu_slots = memory().put(slots);
+  const auto stored = [&](const std::vector<int64_t>& lengths) {
+    const auto* page = memory().room<std::byte>(kRows * row_bytes);
+    const PagedRows to = {.pages = memory().put(std::vector<const std::byte*>{page}),
+                          .rows_per_page = kRows,
+                          .row_bytes = row_bytes,
+                          .format = KvFormat::kFp8};
+    std::vector<EncodeRows> ops;
+    int64_t row = 0;
+    for (const int64_t n : lengths) {
+      ops.push_back(
+          {.x = x + row * D, .x_stride = D, .to = to, .slots = gpu_slots + row, .T = n, .D = D, .rope_dim = kRopeDim});
+      row += n;
+    }
+    encode_rows(gpu(), ops);
+    return memory().get(page, kRows * row_bytes);
+  };
+  const std::vector<std::byte> want = stored({kRows});
+  EXPECT_EQ(stored({0, 60, 10}), want);
+  EXPECT_EQ(stored(std::vector<int64_t>(kRows, 1)), want);
+}
+
 }  // namespace
 }  // namespace hadal::ops

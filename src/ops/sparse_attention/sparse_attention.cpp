@@ -38,15 +38,26 @@ std::span<const Version<SparseAttention>> sparse_attention_versions() {
 }
 
 void sparse_attention(Device& device, const SparseAttention& op) {
-  HADAL_CHECK(op.D % 16 == 0 && op.rope_dim <= op.D && op.scale > 0, "sparse_attention: D, rope_dim, scale", op.D,
-              op.rope_dim, op.scale);
-  HADAL_CHECK(op.value_dim % 16 == 0 && op.value_dim > 0 && op.value_dim <= op.D, "sparse_attention: value_dim, D",
-              op.value_dim, op.D);
-  if (run_on_cuda(device, &CudaOps::sparse_attention, op, op.value_dim == op.D && op.sink != nullptr,
-                  "sparse_attention: latents"))
-    return;
+  sparse_attention(device, std::span(&op, 1));
+}
+
+void sparse_attention(Device& device, std::span<const SparseAttention> ops) {
+  bool is_supported = true;
+  for (const SparseAttention& op : ops) {
+    HADAL_CHECK(op.D % 16 == 0 && op.rope_dim <= op.D && op.scale > 0, "sparse_attention: D, rope_dim, scale", op.D,
+                op.rope_dim, op.scale);
+    HADAL_CHECK(op.value_dim % 16 == 0 && op.value_dim > 0 && op.value_dim <= op.D, "sparse_attention: value_dim, D",
+                op.value_dim, op.D);
+    is_supported &= op.value_dim == op.D && op.sink != nullptr;
+    const SparseAttention& first = ops.front();
+    HADAL_CHECK(op.H == first.H && op.D == first.D && op.rope_dim == first.rope_dim && op.format == first.format &&
+                    op.window_row_bytes == first.window_row_bytes && op.scratch == first.scratch,
+                "sparse_attention: a list", op.H, op.D);
+  }
+  if (run_all_on_cuda(device, &CudaOps::sparse_attention, ops, is_supported, "sparse_attention: latents")) return;
   CpuDevice& cpu = as_cpu(device);
-  choose_version(sparse_attention_versions(), cpu.level()).run(cpu, op);
+  const auto run = choose_version(sparse_attention_versions(), cpu.level()).run;
+  for (const SparseAttention& op : ops) run(cpu, op);
 }
 
 }  // namespace hadal::ops

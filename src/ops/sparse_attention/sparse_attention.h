@@ -11,6 +11,7 @@
 #pragma once
 
 #include <limits>
+#include <span>
 
 #include "device/device.h"
 #include "ops/kv_rows/kv_rows.h"
@@ -70,6 +71,9 @@ int64_t sparse_attention_scratch_bytes(const Device::Shape& device, int64_t T, i
 // operations); compute-bound for H of 16 and more. A GPU has an order of its own (sparse_attention_cuda.cu), and takes
 // no value_dim but D and no token without a sink.
 void sparse_attention(Device& device, const SparseAttention& op);
+// Of several sequences (ops/batch.h): heads, widths, formats, the width of window rows and the sink are the same in
+// all. So is `scratch`, which has room for the tokens of all and the largest rows_max.
+void sparse_attention(Device& device, std::span<const SparseAttention> ops);
 
 void sparse_attention_reference(CpuDevice& cpu, const SparseAttention& op);
 std::span<const Version<SparseAttention>> sparse_attention_versions();

@@ -4,7 +4,8 @@
 //   z = scale (q0 + q1 + q2) kv      three products, added in F32; likewise w = w0 + w1 + w2 times kv
 //
 // With few tokens the parts of a token run in blocks of their own and a second kernel adds them; with many, a block
-// walks all parts of its token. Both add the same numbers in the same order (attention_rows.cuh).
+// walks all parts of its token. Both add the same numbers in the same order (attention_rows.cuh). The tokens are those
+// of all sequences of a list.
 //
 // Shared memory: 64 rows x 520 x 2 B = 65 KB, q 3 x 16 x 520 x 2 B = 49 KB (520: rows fall into different banks),
 // weights 3 x 16 x 72 x 2 B = 7 KB, scores 4 KB. Other widths and float rows: attention_lanes_kernel.
@@ -227,18 +228,23 @@ __device__ void for_each_channel(const F& f) {
   }
 }
 
-__device__ float* part_of(const SparseAttention& op, int64_t t, int64_t h, int64_t split) {
-  const int64_t index = (t * op.H + h) * attention_n_splits(op.rows_max) + split;
+// t: among the tokens of the launch.
+__device__ float* part_of(const SparseAttention& op, int64_t n_splits, int64_t t, int64_t h, int64_t split) {
+  const int64_t index = (t * op.H + h) * n_splits + split;
   return reinterpret_cast<float*>(op.scratch) + index * attention_part_floats(op.D);
 }
 
 // kIsSplit: block (part, heads, token) leaves its part in scratch. Otherwise block (heads, token) walks all parts.
-template <bool kIsSplit>
-__global__ void __launch_bounds__(kThreads, 1) attention_mma_kernel(SparseAttention op) {
+template <bool kIsSplit, int kOps>
+__global__ void __launch_bounds__(kThreads, 1)
+    attention_mma_kernel(const __grid_constant__ OpBatch<SparseAttention, kOps> batch) {
   wait_for_previous();
   extern __shared__ __align__(16) unsigned char memory[];
   Shared& shared = *reinterpret_cast<Shared*>(memory);
-  const int64_t t = kIsSplit ? blockIdx.z : blockIdx.y;
+  const auto of_launch = static_cast<int>(kIsSplit ? blockIdx.z : blockIdx.y);
+  const int in_batch = batch.op_of(of_launch);
+  const SparseAttention& op = batch.ops[in_batch];
+  const int64_t t = of_launch - batch.first[in_batch];
   const int64_t head0 = static_cast<int64_t>(kIsSplit ? blockIdx.y : blockIdx.x) * kHeads;
   const RowList rows = rows_of_token(op, t);
   const int64_t begin = kIsSplit ? static_cast<int64_t>(blockIdx.x) * kRows : 0;
@@ -250,6 +256,8 @@ __global__ void __launch_bounds__(kThreads, 1) attention_mma_kernel(SparseAttent
     shared.m[threadIdx.x] = op.sink[head0 + threadIdx.x];
     shared.l[threadIdx.x] = 1;
   }
+  // A token without rows has no other barrier before its sums are divided.
+  __syncthreads();
   Channels out{};
   for (int64_t first = begin; first < end; first += kRows) {
     load_rows(op, rows, t, first, shared);
@@ -261,9 +269,11 @@ __global__ void __launch_bounds__(kThreads, 1) attention_mma_kernel(SparseAttent
     Channels part{};
     sum_rows(shared, part);
     if constexpr (kIsSplit) {
-      for_each_channel([&](int h, int d, int c, int e) { part_of(op, t, head0 + h, blockIdx.x)[2 + d] = part[c][e]; });
+      for_each_channel([&](int h, int d, int c, int e) {
+        part_of(op, gridDim.x, of_launch, head0 + h, blockIdx.x)[2 + d] = part[c][e];
+      });
       if (threadIdx.x < kHeads) {
-        float* to = part_of(op, t, head0 + threadIdx.x, blockIdx.x);
+        float* to = part_of(op, gridDim.x, of_launch, head0 + threadIdx.x, blockIdx.x);
         to[0] = shared.part_m[threadIdx.x];
         to[1] = shared.part_l[threadIdx.x];
       }
@@ -282,11 +292,16 @@ __global__ void __launch_bounds__(kThreads, 1) attention_mma_kernel(SparseAttent
 
 constexpr int kFoldThreads = 128;
 
-// Adds the parts of a token and head.
-__global__ void __launch_bounds__(kFoldThreads) fold_parts_kernel(SparseAttention op) {
+// Adds the parts of a token and head, of which scratch has room for n_splits_max.
+template <int kOps>
+__global__ void __launch_bounds__(kFoldThreads)
+    fold_parts_kernel(const __grid_constant__ OpBatch<SparseAttention, kOps> batch, int64_t n_splits_max) {
   wait_for_previous();
   const int64_t h = blockIdx.x;
-  const int64_t t = blockIdx.y;
+  const auto of_launch = static_cast<int>(blockIdx.y);
+  const int in_batch = batch.op_of(of_launch);
+  const SparseAttention& op = batch.ops[in_batch];
+  const int64_t t = of_launch - batch.first[in_batch];
   const RowList rows = rows_of_token(op, t);
   constexpr int kOfThread = kD / kFoldThreads;
   float m = op.sink[h];
@@ -295,7 +310,7 @@ __global__ void __launch_bounds__(kFoldThreads) fold_parts_kernel(SparseAttentio
   const int64_t n_splits = (rows.n + kRows - 1) / kRows;
 #pragma unroll 4
   for (int64_t split = 0; split < n_splits; ++split) {
-    const float* part = part_of(op, t, h, split);
+    const float* part = part_of(op, n_splits_max, of_launch, h, split);
     const Factors f = fold_part(m, l, part[0], part[1]);
 #pragma unroll
     for (int i = 0; i < kOfThread; ++i) o[i] = folded(o[i], part[2 + threadIdx.x + i * kFoldThreads], f);
@@ -306,12 +321,16 @@ __global__ void __launch_bounds__(kFoldThreads) fold_parts_kernel(SparseAttentio
 }
 
 // Float arithmetic for every width and format: a block a head of a token, warps share the rows of a part.
-__global__ void __launch_bounds__(kThreads) attention_lanes_kernel(SparseAttention op) {
+template <int kOps>
+__global__ void __launch_bounds__(kThreads)
+    attention_lanes_kernel(const __grid_constant__ OpBatch<SparseAttention, kOps> batch) {
   wait_for_previous();
   extern __shared__ float out[];  // [D]
   __shared__ float scores[kRows];
   const int64_t h = blockIdx.x;
-  const int64_t t = blockIdx.y;
+  const int in_batch = batch.op_of(static_cast<int>(blockIdx.y));
+  const SparseAttention& op = batch.ops[in_batch];
+  const int64_t t = static_cast<int>(blockIdx.y) - batch.first[in_batch];
   const int D = static_cast<int>(op.D);
   const auto rope_dim = static_cast<int>(op.rope_dim);
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
@@ -356,24 +375,34 @@ bool has_mma_rows(const CudaContext& context, const SparseAttention& op) {
          op.rope_dim % 8 == 0 && op.format != KvFormat::kF32 && op.window_row_bytes % 8 == 0;
 }
 
+template <int kOps>
+void launch(CudaContext& context, const OpBatch<SparseAttention, kOps>& batch, int64_t rows_max) {
+  const SparseAttention& any = batch.ops[0];
+  const auto T = static_cast<unsigned>(batch.n_items());
+  const auto H = static_cast<unsigned>(any.H);
+  if (!has_mma_rows(context, any)) {
+    const auto shared_bytes = static_cast<size_t>(any.D) * sizeof(float);
+    enqueue(context, dim3(H, T), kThreads, shared_bytes, attention_lanes_kernel<kOps>, batch);
+    return;
+  }
+  const bool is_split = T <= kAttentionSplitTokensMax;
+  const auto kernel = is_split ? attention_mma_kernel<true, kOps> : attention_mma_kernel<false, kOps>;
+  cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(Shared));
+  const int64_t n_splits = attention_n_splits(rows_max);
+  const dim3 grid = is_split ? dim3(static_cast<unsigned>(n_splits), H / kHeads, T) : dim3(H / kHeads, T);
+  enqueue(context, grid, kThreads, sizeof(Shared), kernel, batch);
+  if (is_split) enqueue(context, dim3(H, T), kFoldThreads, 0, fold_parts_kernel<kOps>, batch, n_splits);
+}
+
 }  // namespace
 
-void sparse_attention_cuda(CudaContext& context, const SparseAttention& op) {
-  if (op.T == 0) return;
-  const auto T = static_cast<unsigned>(op.T);
-  const auto H = static_cast<unsigned>(op.H);
-  if (!has_mma_rows(context, op)) {
-    const auto shared_bytes = static_cast<size_t>(op.D) * sizeof(float);
-    enqueue(context, dim3(H, T), kThreads, shared_bytes, attention_lanes_kernel, op);
-  } else {
-    const bool is_split = op.T <= kAttentionSplitTokensMax;
-    const auto kernel = is_split ? attention_mma_kernel<true> : attention_mma_kernel<false>;
-    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(Shared));
-    const auto n_splits = static_cast<unsigned>(attention_n_splits(op.rows_max));
-    const dim3 grid = is_split ? dim3(n_splits, H / kHeads, T) : dim3(H / kHeads, T);
-    enqueue(context, grid, kThreads, sizeof(Shared), kernel, op);
-    if (is_split) enqueue(context, dim3(H, T), kFoldThreads, 0, fold_parts_kernel, op);
-  }
+void sparse_attention_cuda(CudaContext& context, const SparseAttention* ops, int64_t n) {
+  const std::span<const SparseAttention> all(ops, static_cast<size_t>(n));
+  int64_t rows_max = 0;
+  for (const SparseAttention& op : all) rows_max = std::max(rows_max, op.rows_max);
+  const auto tokens_of = [](const SparseAttention& op) { return op.T; };
+  for_batches(all, tokens_of,
+              [&]<int kOps>(const OpBatch<SparseAttention, kOps>& batch) { launch(context, batch, rows_max); });
   context.check_launch("sparse_attention");
 }
 

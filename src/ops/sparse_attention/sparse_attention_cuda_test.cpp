@@ -121,6 +121,43 @@ class SparseAttentionCuda : public test::CudaTest {
     sparse_attention(gpu(), op);
     return memory().get(op.out, T * p.H * p.D);
   }
+
+  // The tokens as a list of ops that have so many each, and a bound of rows of their own.
+  std::vector<float> run_list(const Problem& p, const std::vector<int64_t>& lengths) {
+    SparseAttention whole = op_of(p, 0, p.T);
+    whole.q = memory().put(p.q);
+    whole.out = memory().room<float>(p.T * p.H * p.D);
+    whole.sink = memory().put(p.sink);
+    whole.window = memory().put(p.window);
+    whole.window_begin = memory().put(p.window_begin);
+    whole.window_n = memory().put(p.window_n);
+    whole.entries.pages = memory().put(pages_of(p, memory().put(p.entries)));
+    whole.chosen = memory().put(p.chosen);
+    whole.n_chosen = memory().put(p.n_chosen);
+    whole.scratch = memory().room<std::byte>(
+        sparse_attention_gpu_scratch_bytes(std::min(p.T, kAttentionSplitTokensMax), p.H, p.D, p.rows_max()));
+    std::vector<SparseAttention> ops;
+    int64_t t = 0;
+    for (const int64_t T : lengths) {
+      SparseAttention op = whole;
+      op.T = T;
+      op.q += t * p.H * p.D;
+      op.out += t * p.H * p.D;
+      op.window_begin += t;
+      op.window_n += t;
+      op.chosen += t * p.topk;
+      op.n_chosen += t;
+      op.rows_max = 0;
+      for (int64_t i = t; i < t + T; ++i) {
+        const auto token = static_cast<size_t>(i);
+        op.rows_max = std::max(op.rows_max, p.window_n[token] + p.n_chosen[token]);
+      }
+      ops.push_back(op);
+      t += T;
+    }
+    sparse_attention(gpu(), ops);
+    return memory().get(whole.out, p.T * p.H * p.D);
+  }
 };
 
 TEST_F(SparseAttentionCuda, agrees_with_the_reference) {
@@ -145,6 +182,19 @@ TEST_F(SparseAttentionCuda, a_token_gives_the_same_bits_alone_and_among_others) 
       const std::vector<float> part = run(p, T - n, T);
       const std::span<const float> want(all.data() + (T - n) * p.H * p.D, part.size());
       ASSERT_TRUE(test::same_bits(part, want)) << n << " tokens, " << kv_format_name(format);
+    }
+  }
+}
+
+// Lists of every size that has a launch of its own; parts side by side (up to 32 tokens) and walked.
+TEST_F(SparseAttentionCuda, a_list_gives_the_bits_of_one_op) {
+  const std::vector<std::vector<int64_t>> lists = {
+      {1, 1}, {3, 0, 4, 1}, {1, 1, 1, 1, 1, 1, 1, 1, 1}, {30, 1, 20, 1, 1}, std::vector<int64_t>(70, 1)};
+  for (const std::vector<int64_t>& lengths : lists) {
+    const int64_t T = std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
+    for (const KvFormat format : {KvFormat::kFp8, KvFormat::kF32}) {
+      const Problem p(T, 16, 512, format, 200);
+      EXPECT_TRUE(test::same_bits(run_list(p, lengths), run(p, 0, T))) << T << ", " << kv_format_name(format);
     }
   }
 }

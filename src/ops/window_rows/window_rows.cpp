@@ -48,10 +48,18 @@ std::span<const Version<WindowRows>> window_rows_versions() {
 }
 
 void window_rows(Device& device, const WindowRows& op) {
-  HADAL_CHECK(op.window >= 1 && op.row_bytes % 4 == 0, "window_rows: window, row_bytes", op.window, op.row_bytes);
-  if (run_on_cuda(device, &CudaOps::window_rows, op)) return;
+  window_rows(device, std::span(&op, 1));
+}
+
+void window_rows(Device& device, std::span<const WindowRows> ops) {
+  for (const WindowRows& op : ops) {
+    HADAL_CHECK(op.window >= 1 && op.row_bytes % 4 == 0, "window_rows: window, row_bytes", op.window, op.row_bytes);
+    HADAL_CHECK((op.rows == nullptr) == (ops.front().rows == nullptr), "window_rows: rows of some of a list");
+  }
+  if (run_all_on_cuda(device, &CudaOps::window_rows, ops)) return;
   CpuDevice& cpu = as_cpu(device);
-  choose_version(window_rows_versions(), cpu.level()).run(cpu, op);
+  const auto run = choose_version(window_rows_versions(), cpu.level()).run;
+  for (const WindowRows& op : ops) run(cpu, op);
 }
 
 }  // namespace hadal::ops

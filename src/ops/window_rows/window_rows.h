@@ -8,6 +8,7 @@
 #pragma once
 
 #include <algorithm>
+#include <span>
 
 #include "device/device.h"
 #include "ops/kv_rows/kv_rows.h"
@@ -32,6 +33,8 @@ struct WindowRows {
 
 // Exact: rows as encode_row makes them. Cost: reads and writes n_past rows, encodes T.
 void window_rows(Device& device, const WindowRows& op);
+// Of several sequences (ops/batch.h): all want rows, or none.
+void window_rows(Device& device, std::span<const WindowRows> ops);
 
 void window_rows_reference(CpuDevice& cpu, const WindowRows& op);
 void window_rows_portable(CpuDevice& cpu, const WindowRows& op);

@@ -46,5 +46,48 @@ TEST_F(WindowRowsCuda, gives_the_bytes_of_the_reference) {
   }
 }
 
+// Lists of every size that has a launch of its own, with rows and without, one token and many side by side.
+TEST_F(WindowRowsCuda, a_list_gives_the_bytes_of_each_op_alone) {
+  constexpr int64_t D = 512, kRopeDim = 64, kWindow = 128, kTokensMax = 200;
+  constexpr KvFormat kFormat = KvFormat::kFp8;
+  const int64_t row_bytes = kv_row_bytes(kFormat, D, kRopeDim);
+  const std::vector<float> kv = test::normal_floats(1, kTokensMax * D);
+  const float* gpu_kv = memory().put(kv);
+  for (const int64_t n_ops : {2, 8, 9, 70}) {
+    for (const bool wants_rows : {true, false}) {
+      std::vector<WindowRows> ops;
+      std::vector<std::vector<std::byte>> rings;
+      for (int64_t i = 0; i < n_ops; ++i) {
+        rings.emplace_back(static_cast<size_t>(kWindow * row_bytes), static_cast<std::byte>(i));
+        const int64_t T = i % 5 == 3 ? kTokensMax - i : i % 7 == 4 ? 3 : 1;
+        WindowRows op{.kv = T == 1 ? gpu_kv + i * D : gpu_kv,
+                      .ring = memory().put(rings.back()),
+                      .T = T,
+                      .position0 = i * i * 3,
+                      .window = kWindow,
+                      .D = D,
+                      .rope_dim = kRopeDim,
+                      .format = kFormat,
+                      .row_bytes = row_bytes};
+        if (wants_rows) op.rows = memory().room<std::byte>((op.n_past() + op.T) * row_bytes);
+        ops.push_back(op);
+      }
+      window_rows(gpu(), ops);
+      for (size_t i = 0; i < ops.size(); ++i) {
+        const WindowRows& op = ops[i];
+        std::vector<std::byte> rows(static_cast<size_t>((op.n_past() + op.T) * row_bytes));
+        WindowRows on_cpu = op;
+        on_cpu.kv = kv.data() + (op.kv - gpu_kv);
+        on_cpu.ring = rings[i].data();
+        on_cpu.rows = wants_rows ? rows.data() : nullptr;
+        window_rows_reference(cpu(), on_cpu);
+        EXPECT_EQ(memory().get(op.ring, kWindow * row_bytes), rings[i]) << i << " of " << n_ops;
+        if (!wants_rows) continue;
+        EXPECT_EQ(memory().get(op.rows, std::ssize(rows)), rows) << i << " of " << n_ops;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace hadal::ops
