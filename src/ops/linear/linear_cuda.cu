@@ -1,12 +1,13 @@
 // Linear layers: a block a tile of rows and tokens (tile_sums.cuh has the arithmetic and its order).
 //
 // One token reads every weight once, in 16-byte loads of which 8 are in flight in each lane. Many tokens share the
-// widened weights of a tile, 64 at a time.
+// widened weights of a tile, 64 at a time; where there are enough of them for larger tiles, activations are shared by
+// 128 rows as well (block_tile.cuh).
 
 #include <algorithm>
 
 #include "ops/cuda_kernels.cuh"
-#include "ops/linear/staged_tile.cuh"
+#include "ops/linear/block_tile.cuh"
 
 namespace hadal::ops {
 namespace {
@@ -49,6 +50,29 @@ void launch(CudaContext& context, const Linear& op) {
   enqueue(context, grid, kTileThreads, Tile::staged_bytes(op.x.K), linear_kernel<Tile>, op, op.w.row_bytes());
 }
 
+__global__ void __launch_bounds__(kTileThreads, 1) linear_block_kernel(Linear op) {
+  wait_for_previous();
+  const int64_t row0 = static_cast<int64_t>(blockIdx.x) * BlockTile::kRows;
+  const int64_t token0 = static_cast<int64_t>(blockIdx.y) * BlockTile::kTokens;
+  const int64_t group = row0 / (op.w.rows / op.x.groups);
+  const int64_t row_bytes = packed_row_bytes(op.x.K, op.x.format);
+  const TileTokens tokens = {.x = op.x.data + (token0 * op.x.groups + group) * row_bytes,
+                             .stride_bytes = op.x.groups * row_bytes,
+                             .n = static_cast<int>(min(static_cast<int64_t>(BlockTile::kTokens), op.x.T - token0))};
+  BlockTile::run({op.w, op.w, row0, row0 + BlockTile::kHalfRows}, tokens, [&](int r, int token, float a, float b) {
+    float* y = op.y + (token0 + token) * op.y_stride + row0;
+    if (row0 + r < op.w.rows) y[r] = a;
+    if (row0 + r + BlockTile::kHalfRows < op.w.rows) y[r + BlockTile::kHalfRows] = b;
+  });
+}
+
+void launch_blocks(CudaContext& context, const Linear& op) {
+  const size_t bytes = BlockTile::shared_bytes(op.w.dtype);
+  allow_shared_bytes(linear_block_kernel, bytes);
+  const dim3 grid(blocks_for(op.w.rows, BlockTile::kRows), blocks_for(op.x.T, BlockTile::kTokens));
+  enqueue(context, grid, kTileThreads, bytes, linear_block_kernel, op);
+}
+
 // Rows of a matrix below which a block takes one row, so that a GPU's multiprocessors all have one.
 constexpr int64_t kFewRows = 1024;
 
@@ -67,6 +91,11 @@ void linear_cuda(CudaContext& context, const Linear& op) {
       launch<MmaTile<2>>(context, op);
     } else if (T <= 32) {
       launch<MmaTile<4>>(context, op);
+    } else if ((op.x.groups == 1 || rows_of_group % BlockTile::kRows == 0) &&
+               BlockTile::pays(
+                   context, op.w.dtype,
+                   static_cast<int64_t>(blocks_for(op.w.rows, BlockTile::kRows)) * (T / BlockTile::kTokens))) {
+      launch_blocks(context, op);
     } else {
       launch<MmaTile<8>>(context, op);
     }

@@ -94,6 +94,26 @@ TEST_F(LinearCuda, a_token_gives_the_same_bits_alone_and_among_others) {
   }
 }
 
+// Rows enough for tiles of 128 tokens (block_tile.cuh), the last of them half empty; 3 and 9 units for 8 parts.
+TEST_F(LinearCuda, a_token_gives_the_same_bits_in_large_tiles) {
+  constexpr int64_t T = 300;
+  constexpr Shape kLarge[] = {{DType::kBF16, 17'000, 384},     {DType::kBF16, 17'000, 1152},
+                              {DType::kF8E4M3, 17'000, 384},   {DType::kF8E4M3, 17'000, 1152},
+                              {DType::kF4E2M1, 17'000, 384},   {DType::kF4E2M1, 17'000, 1152},
+                              {DType::kF8E4M3, 16'384, 256, 8}};
+  for (const Shape& shape : kLarge) {
+    const QuickMatrix matrix(6, shape.dtype, shape.rows, shape.cols);
+    const Weight w = memory().put(matrix.weight);
+    const std::vector<float> x = test::normal_floats(7, T * shape.groups * shape.cols);
+    const std::vector<float> all = run(w, x, shape.groups, ActivationRounding::kBf16, 0, T);
+    for (const auto& [begin, n] : {std::pair<int64_t, int64_t>{0, 1}, {127, 8}, {T - 60, 60}}) {
+      const std::vector<float> part = run(w, x, shape.groups, ActivationRounding::kBf16, begin, begin + n);
+      const std::span<const float> want(all.data() + begin * shape.rows, part.size());
+      ASSERT_TRUE(test::same_bits(part, want)) << dtype_name(shape.dtype) << " x " << shape.cols << ", " << n;
+    }
+  }
+}
+
 TEST_F(LinearCuda, every_code_and_many_scales_are_widened_exactly) {
   // One code a row, all columns the same: y = K x code scale, exact in float.
   for (const DType dtype : {DType::kF8E4M3, DType::kF4E2M1}) {

@@ -7,7 +7,7 @@
 #include <algorithm>
 
 #include "ops/cuda_kernels.cuh"
-#include "ops/linear/staged_tile.cuh"
+#include "ops/linear/block_tile.cuh"
 #include "ops/moe/moe_lists.cuh"
 
 namespace hadal::ops {
@@ -113,6 +113,52 @@ __global__ void __launch_bounds__(kTileThreads, StagedTile::kBlocksMin) moe_down
                   [&](int row, int, float sum) { k.outputs[y * op.C + row0 + row] = sum; });
 }
 
+// Many tokens of an expert. BF16 rows; a tile of up is 64 rows of gate and the same of up, so a thread has both.
+__global__ void __launch_bounds__(kTileThreads, 1) moe_up_block_kernel(MoeKernels k) {
+  wait_for_previous();
+  const Assignment a = assignment_of_block(k);
+  if (a.n == 0) return;
+  const Moe& op = k.op;
+  const int64_t row0 = static_cast<int64_t>(blockIdx.x) * BlockTile::kHalfRows;
+  const bool is_shared = a.expert < 0;
+  const auto first_token = is_shared ? a.first_pair - op.T * op.K : 0;
+  const int64_t row_bytes = packed_row_bytes(op.C, RowFormat::kBf16);
+  const TileTokens tokens = {.x = op.x.data + first_token * row_bytes,
+                             .stride_bytes = row_bytes,
+                             .rows = a.pairs,
+                             .divisor = static_cast<int>(op.K),
+                             .n = a.n};
+  const int64_t hidden_bytes = packed_row_bytes(op.I, RowFormat::kBf16);
+  const ExpertWeights& expert = is_shared ? k.shared : op.routed_on_gpu[a.expert];
+  BlockTile::run({expert.w1, expert.w3, row0, row0}, tokens, [&](int r, int token, float gate, float up) {
+    if (row0 + r >= op.I) return;
+    const int pair = a.pair(token);
+    const float weight = is_shared ? 1.0f : op.weights[pair];
+    const float h = weight * swiglu_of(gate, up, op.swiglu_limit);
+    reinterpret_cast<uint16_t*>(k.hidden + pair * hidden_bytes)[row0 + r] = bf16_code(h);
+  });
+}
+
+__global__ void __launch_bounds__(kTileThreads, 1) moe_down_block_kernel(MoeKernels k) {
+  wait_for_previous();
+  const Assignment a = assignment_of_block(k);
+  if (a.n == 0) return;
+  const Moe& op = k.op;
+  const int64_t row0 = static_cast<int64_t>(blockIdx.x) * BlockTile::kRows;
+  const int64_t hidden_bytes = packed_row_bytes(op.I, RowFormat::kBf16);
+  const TileTokens tokens = {.x = k.hidden + a.first_pair * hidden_bytes,
+                             .stride_bytes = hidden_bytes,
+                             .rows = a.pairs,
+                             .divisor = 1,
+                             .n = a.n};
+  const Weight& w = a.expert < 0 ? k.shared.w2 : op.routed_on_gpu[a.expert].w2;
+  BlockTile::run({w, w, row0, row0 + BlockTile::kHalfRows}, tokens, [&](int r, int token, float first, float second) {
+    float* y = k.outputs + a.pair(token) * op.C + row0;
+    if (row0 + r < op.C) y[r] = first;
+    if (row0 + r + BlockTile::kHalfRows < op.C) y[r + BlockTile::kHalfRows] = second;
+  });
+}
+
 constexpr int kSumThreads = 256;
 
 __global__ void __launch_bounds__(kSumThreads) moe_sum_kernel(MoeKernels k) {
@@ -169,6 +215,36 @@ void launch_for_one(CudaContext& context, MoeKernels k) {
   enqueue(context, blocks_for(op.T * op.C, kSumThreads), kSumThreads, 0, moe_sum_kernel, k);
 }
 
+// BF16 rows, many tokens.
+void launch_blocks(CudaContext& context, MoeKernels k, int64_t n_experts, const MoeGpuLayout& layout, size_t bytes) {
+  const Moe& op = k.op;
+  k.tokens_of_tile = BlockTile::kTokens;
+  k.n_routed_items = static_cast<int>(layout.items_max);
+  enqueue(context, 1, kListThreads, 0, moe_lists_kernel, k, static_cast<int>(n_experts));
+  const unsigned shared_items = op.shared != nullptr ? blocks_for(op.T, BlockTile::kTokens) : 0;
+  const unsigned n_items = static_cast<unsigned>(k.n_routed_items) + shared_items;
+  allow_shared_bytes(moe_up_block_kernel, bytes);
+  allow_shared_bytes(moe_down_block_kernel, bytes);
+  enqueue(context, dim3(blocks_for(op.I, BlockTile::kHalfRows), n_items), kTileThreads, bytes, moe_up_block_kernel, k);
+  enqueue(context, dim3(blocks_for(op.C, BlockTile::kRows), n_items), kTileThreads, bytes, moe_down_block_kernel, k);
+  enqueue(context, blocks_for(op.T * op.C, kSumThreads), kSumThreads, 0, moe_sum_kernel, k);
+}
+
+// Dynamic shared memory of a block for every matrix of these experts.
+size_t block_tile_bytes(const Moe& op) {
+  size_t bytes = 0;
+  for (const ExpertWeights* expert : {&op.routed.front(), op.shared}) {
+    if (expert == nullptr) continue;
+    for (const Weight* w : {&expert->w1, &expert->w2, &expert->w3}) {
+      bytes = std::max(bytes, BlockTile::shared_bytes(w->dtype));
+    }
+  }
+  return bytes;
+}
+
+// From here on tiles of 128 tokens are filled well enough.
+constexpr int64_t kBlockTileTokens = 40;
+
 bool all_have_mma_tiles(const ExpertWeights& expert) {
   return has_mma_tiles(expert.w1) && has_mma_tiles(expert.w3) && has_mma_tiles(expert.w2);
 }
@@ -202,6 +278,9 @@ void moe_cuda(CudaContext& context, const Moe& op) {
     launch<MmaTile<1>>(context, k, E, layout);
   } else if (tokens_of_expert <= 24) {
     launch<MmaTile<4>>(context, k, E, layout);
+  } else if (const size_t bytes = block_tile_bytes(op);
+             tokens_of_expert >= kBlockTileTokens && bytes <= static_cast<size_t>(context.shared_bytes_max)) {
+    launch_blocks(context, k, E, layout, bytes);
   } else {
     launch<MmaTile<8>>(context, k, E, layout);
   }
