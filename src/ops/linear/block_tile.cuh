@@ -38,10 +38,10 @@ struct BlockTile {
   static bool pays(const CudaContext& context, DType dtype, int64_t n_tiles) {
     return n_tiles >= context.n_multiprocessors && shared_bytes(dtype) <= static_cast<size_t>(context.shared_bytes_max);
   }
-  // Dynamic shared memory of a block: two stages, the parts' sums, where the tokens lie.
+  // Dynamic shared memory of a block: two stages, the parts' sums, where rows and tokens lie.
   static size_t shared_bytes(DType dtype) {
     const size_t weights = dtype == DType::kBF16 ? kUnit * 2 : dtype == DType::kF8E4M3 ? kUnit : kUnit / 2;
-    return 2 * (kRows * weights + kTokens * kTokenBytes) + kTotalBytes + kTokens * sizeof(std::byte*);
+    return 2 * (kRows * weights + kTokens * kTokenBytes) + kTotalBytes + (kRows + kTokens) * sizeof(std::byte*);
   }
 
   // store(r, token, sum of row a0 + r of a, sum of row b0 + r of b) for r in [0, 64) and every token, each by one
@@ -66,97 +66,131 @@ struct BlockTile {
   using Sums = float[kMTiles][kNTiles][4];
   static constexpr size_t kTotalBytes = sizeof(Sums) * kTileThreads;
 
-  // Slots of 16 bytes are exchanged so that the eight lanes that read together never meet in a bank.
-  template <class Codec>
-  __device__ static int weight_slot(int row, int slot) {
-    constexpr int kFlip = Codec::kWeights == Fp4Codec::kWeights ? 0 : 4;
-    return slot ^ (kFlip * (row & 1));
-  }
-  template <class Codec>
-  __device__ static int token_slot(int token, int slot) {
-    constexpr int kFlip = Codec::kWeights == Bf16Codec::kWeights ? 4 : Codec::kWeights == Fp8Codec::kWeights ? 1 : 2;
-    return slot ^ (slot >> 3 & 1) ^ (kFlip * (token & 1));
-  }
-
+  // Shared memory, and what a thread knows of its places there. A stage is rows of weights, then tokens, in slots of 16
+  // bytes, which are exchanged so that the eight lanes that read together never meet in a bank.
   template <class Codec>
   struct Stages {
     static constexpr int kWeightSlots = kUnit / Codec::kWeights;  // of a row
-    static constexpr int kStageSlots = kRows * kWeightSlots + kTokens * kTokenSlots;
-    uint4* slots;                  // [2][kStageSlots]
-    float* totals;                 // [64][threads]
-    const std::byte** token_rows;  // [kTokens]
+    static constexpr int kXLoads = Codec::kWeights / 8;           // of a lane, of a chunk
+    static constexpr int kChunks = kUnit / (4 * Codec::kWeights);
+    static constexpr int kFirstToken = kRows * kWeightSlots;
+    static constexpr int kStageSlots = kFirstToken + kTokens * kTokenSlots;
 
-    __device__ static Stages of_block() {
-      extern __shared__ uint4 block_tile_memory[];
-      auto* totals = reinterpret_cast<float*>(block_tile_memory + 2 * kStageSlots);
-      return {block_tile_memory, totals, reinterpret_cast<const std::byte**>(totals + kTotalBytes / sizeof(float))};
+    uint4* slots;                 // [2][kStageSlots]
+    float* totals;                // [64][threads], this thread's
+    const std::byte** row_bytes;  // [kRows + kTokens]: where they lie in the matrix and among the activations
+    // Of a lane's reads, in slots from the stage's beginning: first m tile of `a`, first n tile.
+    int weights_at[kChunks];
+    int tokens_at[kChunks * kXLoads];
+
+    __device__ static int weight_slot(int row, int slot) {
+      return slot ^ (Codec::kWeights == Fp4Codec::kWeights ? 0 : 4 * (row & 1));
     }
-    __device__ uint4* weights(int stage, int row) const { return slots + stage * kStageSlots + row * kWeightSlots; }
-    __device__ uint4* activations(int stage, int token) const {
-      return slots + stage * kStageSlots + kRows * kWeightSlots + token * kTokenSlots;
+    __device__ static int token_slot(int token, int slot) {
+      if constexpr (Codec::kWeights == Bf16Codec::kWeights) return slot ^ 4 * (token & 1);
+      if constexpr (Codec::kWeights == Fp8Codec::kWeights) return slot ^ (token & 1);
+      return slot ^ (slot >> 3 & 1) ^ 2 * (token & 1);
+    }
+
+    __device__ static Stages of_thread() {
+      extern __shared__ uint4 block_tile_memory[];
+      const int warp = static_cast<int>(threadIdx.x) / kWarp;
+      const int g = static_cast<int>(threadIdx.x) % kWarp / 4;
+      const int i = static_cast<int>(threadIdx.x) % 4;
+      Stages s;
+      s.slots = block_tile_memory;
+      auto* totals = reinterpret_cast<float*>(block_tile_memory + 2 * kStageSlots);
+      s.totals = totals + threadIdx.x;
+      s.row_bytes = reinterpret_cast<const std::byte**>(totals + kTotalBytes / sizeof(float));
+      const int row = 8 * kMTiles * (warp % 4) + g;
+      const int token = 8 * kNTiles * (warp / 4) + g;
+#pragma unroll
+      for (int c = 0; c < kChunks; ++c) {
+        s.weights_at[c] = row * kWeightSlots + weight_slot(row, 4 * c + i);
+#pragma unroll
+        for (int l = 0; l < kXLoads; ++l) {
+          s.tokens_at[c * kXLoads + l] =
+              kFirstToken + token * kTokenSlots + token_slot(token, (4 * c + i) * kXLoads + l);
+        }
+      }
+      return s;
+    }
+
+    // Places without a row or a token are filled like the last one.
+    __device__ void note_rows(const TileRows& rows, const TileTokens& tokens) const {
+      const int64_t row_size = rows.a.cols * 16 / Codec::kWeights;
+      const int at = static_cast<int>(threadIdx.x);
+      if (at < kHalfRows) {
+        row_bytes[at] = rows.a.data + min(rows.a0 + at, rows.a.rows - 1) * row_size;
+      } else if (at < kRows) {
+        row_bytes[at] = rows.b.data + min(rows.b0 + at - kHalfRows, rows.b.rows - 1) * row_size;
+      } else {
+        row_bytes[at] = tokens.token(min(at - kRows, tokens.n - 1));
+      }
+      static_assert(kRows + kTokens == kTileThreads);
+      __syncthreads();
+    }
+
+    __device__ void load(int stage, int unit) const {
+      const int thread = static_cast<int>(threadIdx.x);
+      uint4* to = slots + stage * kStageSlots;
+      {
+        const int row = thread / kWeightSlots;
+        const int slot = thread % kWeightSlots;
+        constexpr int kRowsAtOnce = kTileThreads / kWeightSlots;
+        const auto to_first =
+            static_cast<uint32_t>(__cvta_generic_to_shared(to + row * kWeightSlots + weight_slot(row, slot)));
+        const int64_t from = (static_cast<int64_t>(unit) * kWeightSlots + slot) * 16;
+#pragma unroll
+        for (int j = 0; j < kRows / kRowsAtOnce; ++j) {
+          copy_16_async(to_first + j * kTileThreads * 16, row_bytes[row + j * kRowsAtOnce] + from);
+        }
+      }
+      const int token = thread / kTokenSlots;
+      const int slot = thread % kTokenSlots;
+      constexpr int kTokensAtOnce = kTileThreads / kTokenSlots;
+      const auto to_first = static_cast<uint32_t>(
+          __cvta_generic_to_shared(to + kFirstToken + token * kTokenSlots + token_slot(token, slot)));
+      const int64_t from = (static_cast<int64_t>(unit) * kTokenSlots + slot) * 16;
+#pragma unroll
+      for (int j = 0; j < kTokens / kTokensAtOnce; ++j) {
+        copy_16_async(to_first + j * kTileThreads * 16, row_bytes[kRows + token + j * kTokensAtOnce] + from);
+      }
+      commit_copies();
     }
   };
-
-  template <class Codec>
-  __device__ static void load_stage(const Stages<Codec>& stages, const TileRows& rows, int stage, int unit) {
-    constexpr int kWeightSlots = Stages<Codec>::kWeightSlots;
-    const int64_t row_bytes = rows.a.cols * 16 / Codec::kWeights;
-    for (int at = static_cast<int>(threadIdx.x); at < kRows * kWeightSlots; at += kTileThreads) {
-      const int row = at / kWeightSlots;
-      const int slot = at % kWeightSlots;
-      const bool is_a = row < kHalfRows;
-      const Weight& w = is_a ? rows.a : rows.b;
-      const int64_t of_matrix = min(is_a ? rows.a0 + row : rows.b0 + row - kHalfRows, w.rows - 1);
-      uint4* to = stages.weights(stage, row) + weight_slot<Codec>(row, slot);
-      copy_16_async(static_cast<uint32_t>(__cvta_generic_to_shared(to)),
-                    w.data + of_matrix * row_bytes + (static_cast<int64_t>(unit) * kWeightSlots + slot) * 16);
-    }
-    for (int at = static_cast<int>(threadIdx.x); at < kTokens * kTokenSlots; at += kTileThreads) {
-      const int token = at / kTokenSlots;
-      const int slot = at % kTokenSlots;
-      uint4* to = stages.activations(stage, token) + token_slot<Codec>(token, slot);
-      copy_16_async(static_cast<uint32_t>(__cvta_generic_to_shared(to)),
-                    stages.token_rows[token] + (static_cast<int64_t>(unit) * kTokenSlots + slot) * 16);
-    }
-    commit_copies();
-  }
 
   // Adds the products of one unit. scales: of a's and b's rows of each m tile, where widening takes them.
   template <class Codec>
   __device__ static void multiply_unit(const Stages<Codec>& stages, int stage,
                                        const typename Codec::Scale (&scales)[kMTiles][2], Sums& sums) {
     constexpr int kPairs = Codec::kWeights / 2;
-    constexpr int kXLoads = Codec::kWeights / 8;
-    constexpr int kChunks = kUnit / (4 * Codec::kWeights);
-    const int warp = static_cast<int>(threadIdx.x) / kWarp;
-    const int g = static_cast<int>(threadIdx.x) % kWarp / 4;
-    const int i = static_cast<int>(threadIdx.x) % 4;
+    constexpr int kXLoads = Stages<Codec>::kXLoads;
+    constexpr int kMTileSlots = 8 * Stages<Codec>::kWeightSlots;
+    const uint4* slots = stages.slots + stage * Stages<Codec>::kStageSlots;
 #pragma unroll
-    for (int chunk = 0; chunk < kChunks; ++chunk) {
+    for (int chunk = 0; chunk < Stages<Codec>::kChunks; ++chunk) {
       uint32_t a[kMTiles][kPairs];
       uint32_t b[kMTiles][kPairs];
+      const uint4* weights = slots + stages.weights_at[chunk];
 #pragma unroll
       for (int m = 0; m < kMTiles; ++m) {
-        const int row = 8 * (kMTiles * (warp % 4) + m) + g;
-        const int slot = weight_slot<Codec>(row, 4 * chunk + i);
-        Codec::widen(stages.weights(stage, row)[slot], scales[m][0], a[m]);
-        Codec::widen(stages.weights(stage, kHalfRows + row)[slot], scales[m][1], b[m]);
+        Codec::widen(weights[m * kMTileSlots], scales[m][0], a[m]);
+        Codec::widen(weights[m * kMTileSlots + kHalfRows * Stages<Codec>::kWeightSlots], scales[m][1], b[m]);
       }
 #pragma unroll
       for (int n = 0; n < kNTiles; ++n) {
-        const int token = 8 * (kNTiles * (warp / 4) + n) + g;
-        const uint4* x = stages.activations(stage, token);
         uint4 raw_x[kXLoads];
 #pragma unroll
         for (int l = 0; l < kXLoads; ++l) {
-          raw_x[l] = x[token_slot<Codec>(token, (4 * chunk + i) * kXLoads + l)];
+          raw_x[l] = slots[stages.tokens_at[chunk * kXLoads + l] + n * 8 * kTokenSlots];
         }
         uint32_t pairs[kPairs];
         Codec::pair_up(raw_x, pairs);
 #pragma unroll
-        for (int m = 0; m < kMTiles; ++m) {
+        for (int p = 0; p < kPairs; p += 2) {
 #pragma unroll
-          for (int p = 0; p < kPairs; p += 2) {
+          for (int m = 0; m < kMTiles; ++m) {
             mma_bf16(sums[m][n], a[m][p], b[m][p], a[m][p + 1], b[m][p + 1], pairs[p], pairs[p + 1]);
           }
         }
@@ -180,18 +214,13 @@ struct BlockTile {
   template <class Codec, class Store>
   __device__ static void run_as(const TileRows& rows, const TileTokens& tokens, const Store& store) {
     constexpr bool kHasUnitScale = Codec::kWeights == Fp8Codec::kWeights;
-    const Stages<Codec> stages = Stages<Codec>::of_block();
-    const int thread = static_cast<int>(threadIdx.x);
-    const int warp = thread / kWarp;
-    const int g = thread % kWarp / 4;
-    const int i = thread % 4;
-    float* totals = stages.totals + thread;
+    const Stages<Codec> stages = Stages<Codec>::of_thread();
+    const int warp = static_cast<int>(threadIdx.x) / kWarp;
+    const int g = static_cast<int>(threadIdx.x) % kWarp / 4;
+    const int i = static_cast<int>(threadIdx.x) % 4;
     const int units = static_cast<int>(rows.a.cols / kUnit);
-
-    // Places without a token are computed like the last token and not stored.
-    if (thread < kTokens) stages.token_rows[thread] = tokens.token(min(thread, tokens.n - 1));
-    __syncthreads();
-    load_stage(stages, rows, 0, 0);
+    stages.note_rows(rows, tokens);
+    stages.load(0, 0);
 
     const auto row_of = [&](int m) { return 8 * (kMTiles * (warp % 4) + m); };
     const auto load_scales = [&](int unit, typename Codec::Scale(&scales)[kMTiles][2]) {
@@ -215,7 +244,7 @@ struct BlockTile {
 
     Sums sums{};
 #pragma unroll 1
-    for (int at = 0; at < 64; ++at) totals[at * kTileThreads] = 0;
+    for (int at = 0; at < 64; ++at) stages.totals[at * kTileThreads] = 0;
     int unit = 0;
 #pragma unroll 1
     for (int part = 0; part < kTileWarps; ++part) {
@@ -225,7 +254,7 @@ struct BlockTile {
       for (; unit < end; ++unit) {
         wait_for_copies();
         __syncthreads();
-        if (unit + 1 < units) load_stage(stages, rows, (unit + 1) % 2, unit + 1);
+        if (unit + 1 < units) stages.load((unit + 1) % 2, unit + 1);
         typename Codec::Scale scales[kMTiles][2];
 #pragma unroll
         for (int m = 0; m < kMTiles; ++m) {
@@ -252,7 +281,7 @@ struct BlockTile {
       }
       for_sums(sums, [&](float& sum, int at, int, int, int) {
         if constexpr (Codec::kWeights == Fp4Codec::kWeights) sum *= Fp4Codec::kUndo;
-        totals[at * kTileThreads] += sum;
+        stages.totals[at * kTileThreads] += sum;
         sum = 0;
       });
     }
@@ -263,7 +292,7 @@ struct BlockTile {
 #pragma unroll
         for (int e = 0; e < 2; ++e) {
           const int token = 8 * (kNTiles * (warp / 4) + n) + 2 * i + e;
-          const float* total = totals + ((m * kNTiles + n) * 4 + e) * kTileThreads;
+          const float* total = stages.totals + ((m * kNTiles + n) * 4 + e) * kTileThreads;
           if (token < tokens.n) store(row_of(m) + g, token, total[0], total[2 * kTileThreads]);
         }
       }

@@ -73,8 +73,11 @@ void launch_blocks(CudaContext& context, const Linear& op) {
   enqueue(context, grid, kTileThreads, bytes, linear_block_kernel, op);
 }
 
-// Rows of a matrix below which a block takes one row, so that a GPU's multiprocessors all have one.
-constexpr int64_t kFewRows = 1024;
+// Whether blocks take one row each: of 4 there would be too few for a GPU's multiprocessors.
+bool has_few_rows(const Linear& op) {
+  constexpr int64_t kTilesMin = 256;
+  return op.w.rows / 4 * ((op.x.T + 7) / 8) <= kTilesMin;
+}
 
 }  // namespace
 
@@ -99,7 +102,7 @@ void linear_cuda(CudaContext& context, const Linear& op) {
     } else {
       launch<MmaTile<8>>(context, op);
     }
-  } else if (op.w.rows <= kFewRows || rows_of_group % 4 != 0) {
+  } else if (has_few_rows(op) || rows_of_group % 4 != 0) {
     T == 1 ? launch<LaneTile<1, 1>>(context, op) : launch<LaneTile<1, 8>>(context, op);
   } else {
     T == 1 ? launch<LaneTile<4, 1>>(context, op) : launch<LaneTile<4, 8>>(context, op);
