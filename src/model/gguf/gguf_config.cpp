@@ -318,10 +318,8 @@ Result<ModelDescription> parse_gguf_description(const GgufFile& file, std::span<
 // --- writing ---------------------------------------------------------------------------------------------------------
 
 Result<std::string_view> gguf_architecture(const ModelDescription& d) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kArchitectures = {
-      {{"deepseek_v3", "deepseek2"}, {"deepseek_v32", "deepseek32"}, {"deepseek_v4", "deepseek4"}}};
-  for (const auto& [family, architecture] : kArchitectures) {
-    if (d.family == family) return architecture;
+  for (const Architecture& architecture : kArchitectures) {
+    if (d.family == architecture.model_type) return architecture.name;
   }
   return Error{.code = ErrorCode::kUnsupported,
                .what = "GGUF has no architecture for this model",
