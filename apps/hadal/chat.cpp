@@ -37,7 +37,7 @@ class Chat {
   void answer_last();
   void start_anew_after(const Error& error);
   Result<void> obey(const ChatCommand& command);
-  void set_think(ChatCommand::Think think);
+  void set_think(const ChatCommand& command);
   void set_system(const std::string& text);
   void show() const;
   Result<void> attach(const std::string& path);
@@ -145,7 +145,7 @@ Result<void> Chat::obey(const ChatCommand& command) {
       write_notice(chat_help());
       return {};
     case Kind::kThink:
-      set_think(command.think);
+      set_think(command);
       return {};
     case Kind::kSystem:
       set_system(command.text);
@@ -182,9 +182,11 @@ Result<void> Chat::obey(const ChatCommand& command) {
   return {};
 }
 
-void Chat::set_think(ChatCommand::Think think) {
-  conversation_.think = think;
-  notice(think == ChatCommand::Think::kOff ? "Answers come without reasoning." : "Reasoning comes before the answer.");
+void Chat::set_think(const ChatCommand& command) {
+  conversation_.think = command.think;
+  conversation_.effort_level = command.effort_level;
+  notice(command.think == ChatCommand::Think::kOff ? "Answers come without reasoning."
+                                                   : "Reasoning comes before the answer.");
 }
 
 void Chat::set_system(const std::string& text) {
@@ -197,7 +199,7 @@ void Chat::show() const {
     write_notice(fmt::format("  {:<19} {}\n", name, value));
   };
   write_notice(describe_settings(settings_));
-  line("think", think_name(conversation_.think));
+  line("think", think_name(conversation_));
   line("tools", conversation_.tools.is_null() ? "none" : fmt::format("{}", conversation_.tools.items().size()));
   line("system", conversation_.system.empty() ? "none" : without_controls(conversation_.system));
   line("context", fmt::format("{} of {} tokens, {} messages", format_count(static_cast<uint64_t>(engine_.length(id_))),

@@ -40,7 +40,7 @@ PrinterOptions printer_options(const RunOptions& options) {
 Result<Conversation> new_conversation(const RunOptions& options) {
   Conversation conversation;
   conversation.system = options.system;
-  HADAL_ASSIGN(conversation.think, parse_think(options));
+  HADAL_TRY(parse_think(options, conversation));
   HADAL_ASSIGN(conversation.tools, read_tools(options));
   return conversation;
 }

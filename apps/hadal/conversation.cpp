@@ -5,12 +5,15 @@
 namespace hadal::cli {
 namespace {
 
-PromptOptions prompt_options(ChatCommand::Think think, PromptEncoding encoding) {
+PromptOptions prompt_options(const Conversation& conversation, PromptEncoding encoding) {
+  using Think = ChatCommand::Think;
   PromptOptions options;
   options.encoding = encoding;
-  options.thinking = think == ChatCommand::Think::kOff ? ThinkingMode::kChat : ThinkingMode::kThinking;
-  if (think == ChatCommand::Think::kHigh) options.effort = ReasoningEffort::kHigh;
-  if (think == ChatCommand::Think::kMax) options.effort = ReasoningEffort::kMax;
+  options.thinking = conversation.think == Think::kOff ? ThinkingMode::kChat : ThinkingMode::kThinking;
+  options.effort_level = conversation.effort_level;
+  if (conversation.think == Think::kLow) options.effort = ReasoningEffort::kLow;
+  if (conversation.think == Think::kHigh) options.effort = ReasoningEffort::kHigh;
+  if (conversation.think == Think::kMax) options.effort = ReasoningEffort::kMax;
   return options;
 }
 
@@ -28,7 +31,7 @@ Result<Prompt> Conversation::render(PromptEncoding encoding) const {
     all.back().tools = tools;
   }
   all.insert(all.end(), messages.begin(), messages.end());
-  return render_prompt(all, prompt_options(think, encoding));
+  return render_prompt(all, prompt_options(*this, encoding));
 }
 
 // The reader of messages has the rules.
@@ -41,12 +44,15 @@ Result<void> check_tools(const json::Value& tools) {
   return {};
 }
 
-std::string_view think_name(ChatCommand::Think think) {
-  switch (think) {
+std::string think_name(const Conversation& conversation) {
+  if (conversation.effort_level > 0) return std::to_string(conversation.effort_level);
+  switch (conversation.think) {
     case ChatCommand::Think::kOff:
       return "off";
     case ChatCommand::Think::kOn:
       return "on";
+    case ChatCommand::Think::kLow:
+      return "low";
     case ChatCommand::Think::kHigh:
       return "high";
     case ChatCommand::Think::kMax:

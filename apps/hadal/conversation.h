@@ -20,6 +20,7 @@ struct Conversation {
   std::string system;
   json::Value tools;  // OpenAI's list, or null
   ChatCommand::Think think = ChatCommand::Think::kOff;
+  int effort_level = 0;           // 1..100, beside kOn; 0: what think says
   std::vector<Message> messages;  // of user, assistant and tools; the system prompt stands apart
 
   // What the model is shown. Errors: of render_prompt.
@@ -30,7 +31,7 @@ struct Conversation {
 [[nodiscard]] Result<void> check_tools(const json::Value& tools);
 
 // "off", "on", "high", "max": as /think and --think take it.
-std::string_view think_name(ChatCommand::Think think);
+std::string think_name(const Conversation& conversation);
 
 // The options of one answer; a seed is drawn when the settings have none.
 GenerationOptions generation_options(const ChatSettings& settings);

@@ -70,7 +70,7 @@ json::Value conversation_to_json(const fs::path& path, const SavedConversation& 
   value.set("place", json::Value::string(path.string()));
   value.set("identity", json::Value::string(saved.model_identity));
   value.set("system", json::Value::string(conversation.system));
-  value.set("think", json::Value::string(think_name(conversation.think)));
+  value.set("think", json::Value::string(think_name(conversation)));
   value.set("n_tools", json::Value::number(static_cast<int64_t>(conversation.tools.items().size())));
   value.set("roles", std::move(roles));
   return value;
@@ -82,7 +82,7 @@ void print_conversation(const fs::path& path, const SavedConversation& saved) {
   print_row("messages", format_count(conversation.messages.size()));
   if (!conversation.messages.empty()) print_row("first", json::quote(conversation.messages.front().text()));
   if (!conversation.system.empty()) print_row("system", json::quote(conversation.system));
-  print_row("think", think_name(conversation.think));
+  print_row("think", think_name(conversation));
   if (!conversation.tools.is_null()) print_row("tools", format_count(conversation.tools.items().size()));
   print_row("model", saved.model_identity);
   std::error_code ignored;

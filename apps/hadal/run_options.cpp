@@ -58,6 +58,12 @@ Result<std::string> checked_utf8(std::string text, std::string_view source) {
                      "a text file in another encoding: convert it with iconv");
 }
 
+// As CLI11 asks for it: what is wrong with the value, or nothing.
+std::string wrong_think(std::string& value) {
+  if (parse_chat_command("/think " + value).ok()) return {};
+  return fmt::format("{} is not {}", value, kThinkWanted);
+}
+
 }  // namespace
 
 void RunOptions::add_to(CLI::App& command) {
@@ -69,9 +75,9 @@ void RunOptions::add_to(CLI::App& command) {
                    "Chat, even when standard input is no terminal: each line is a message");
   command.add_flag("--raw", raw, "Continue the prompt as plain text: no roles, no system prompt");
   command.add_option("--system", system, "System prompt");
-  command.add_option("--think", think, "Reason before answering")
+  command.add_option("--think", think, "Reason before answering: off, on, low, high, max or 1 to 100 (V4.1)")
       ->capture_default_str()
-      ->check(CLI::IsMember({"off", "on", "high", "max"}));
+      ->check(CLI::Validator(&wrong_think, "EFFORT"));
   command.add_flag("--show-thinking", show_thinking, "Print the reasoning even when the output is no terminal");
   command.add_option("--tools", tools, "JSON file with the tools that the model may call, as OpenAI's API takes them")
       ->type_name("FILE");
@@ -132,11 +138,15 @@ Result<void> check_usage(const RunOptions& options) {
   return {};
 }
 
-Result<ChatCommand::Think> parse_think(const RunOptions& options) {
-  Result<ChatCommand> command = parse_chat_command("/think " + options.think);
-  if (command.ok()) return command->think;
-  return wrong_usage("unknown name for an option", "--think", "off, on, high or max",
-                     fmt::format("\"{}\"", options.think));
+Result<void> parse_think(const RunOptions& options, Conversation& conversation) {
+  const Result<ChatCommand> command = parse_chat_command("/think " + options.think);
+  if (!command.ok()) {
+    return wrong_usage("unknown name for an option", "--think", std::string(kThinkWanted),
+                       fmt::format("\"{}\"", options.think));
+  }
+  conversation.think = command->think;
+  conversation.effort_level = command->effort_level;
+  return {};
 }
 
 Result<ChatSettings> chat_settings(const RunOptions& options, const LoadedModel& model) {

@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "base/result.h"
+#include "conversation.h"
 #include "model_options.h"
 #include "terminal/chat_commands.h"
 #include "terminal/chat_settings.h"
@@ -43,7 +44,7 @@ struct RunOptions {
 // other. All errors are wrong usage.
 [[nodiscard]] Result<void> check_usage(const RunOptions& options);
 
-Result<ChatCommand::Think> parse_think(const RunOptions& options);
+[[nodiscard]] Result<void> parse_think(const RunOptions& options, Conversation& conversation);
 
 // Sampling, limits and stop strings. Errors: wrong usage, naming the option.
 Result<ChatSettings> chat_settings(const RunOptions& options, const LoadedModel& model);

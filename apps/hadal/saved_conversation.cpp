@@ -45,7 +45,7 @@ json::Value to_json(const Conversation& conversation, const std::string& identit
   value.set("version", json::Value::number(kVersion));
   value.set("model", json::Value::string(identity));
   value.set("system", json::Value::string(conversation.system));
-  value.set("think", json::Value::string(think_name(conversation.think)));
+  value.set("think", json::Value::string(think_name(conversation)));
   value.set("tools", conversation.tools);
   value.set("messages", std::move(messages));
   return value;
@@ -69,8 +69,9 @@ Result<Conversation> from_json(const json::Value& value, const fs::path& path) {
   conversation.system = system->as_string();
   const json::Value* think = value.find("think");
   const Result<ChatCommand> parsed = parse_chat_command("/think " + (think == nullptr ? "" : think->as_string()));
-  if (!parsed.ok()) return corrupt(path, "think", "off, on, high or max");
+  if (!parsed.ok()) return corrupt(path, "think", std::string(kThinkWanted));
   conversation.think = parsed->think;
+  conversation.effort_level = parsed->effort_level;
   if (const json::Value* tools = value.find("tools")) conversation.tools = *tools;
   if (Result<void> checked = check_tools(conversation.tools); !checked.ok()) {
     return std::move(checked.error().within(path.string()));

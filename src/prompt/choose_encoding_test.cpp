@@ -33,18 +33,12 @@ TEST(ChooseEncoding, by_family_template_token_and_scales) {
       {{.family = "deepseek_v3", .has_rounded_scales = true}, PromptEncoding::kV3},
       {{.family = "deepseek_v3", .has_think_token = true}, PromptEncoding::kR1},
       {{.family = "deepseek_v3", .has_rounded_scales = true, .has_think_token = true}, PromptEncoding::kV31},
+      {{.family = "deepseek_v41"}, PromptEncoding::kV41},
   };
   for (const Row& row : rows) {
     EXPECT_EQ(prompt_encoding_name(choose_encoding(row.clues)), prompt_encoding_name(row.encoding))
         << row.clues.family << " " << row.clues.chat_template;
   }
-}
-
-TEST(ChooseEncoding, conversations_of_v4_1_are_refused_by_name) {
-  const Result<Prompt> prompt = render_prompt({}, {.encoding = PromptEncoding::kV41});
-  ASSERT_FALSE(prompt.ok());
-  EXPECT_EQ(prompt.error().code, ErrorCode::kUnsupported);
-  EXPECT_EQ(prompt.error().found, "v4.1");
 }
 
 }  // namespace

@@ -15,10 +15,9 @@ struct NamedKind {
 };
 
 constexpr std::array kNames = {
-    NamedKind{"tool_calls", Tag::Kind::kBlock},
-    NamedKind{"function_calls", Tag::Kind::kBlock},  // V3.2's
-    NamedKind{"invoke", Tag::Kind::kInvoke},
-    NamedKind{"parameter", Tag::Kind::kParameter},
+    NamedKind{"tool_calls", Tag::Kind::kBlock}, NamedKind{"function_calls", Tag::Kind::kBlock},  // V3.2's
+    NamedKind{"calls", Tag::Kind::kBlock},                                                       // V4.1's
+    NamedKind{"invoke", Tag::Kind::kInvoke},    NamedKind{"parameter", Tag::Kind::kParameter},
 };
 
 bool is_proper_prefix(std::string_view text, std::string_view of) {
@@ -78,7 +77,7 @@ void read_end(std::string_view text, size_t at, Tag& tag) {
   tag.end = text[at] == '>' ? at + 1 : at;
 }
 
-// What stands at `at`, behind the marker and its bar: a known name or not. Nothing: more text decides.
+// What stands at `at`, behind the marker, its bar and V4.1's blank: a known name or not. Nothing: more text decides.
 std::optional<Tag::Kind> read_name(std::string_view text, size_t& at) {
   const std::string_view rest = text.substr(at);
   for (const NamedKind& named : kNames) {
@@ -113,6 +112,7 @@ Tag find_tag(std::string_view text) {
   size_t at = marker + 1;
   if (is_proper_prefix(text.substr(at), kBar)) return tag;
   if (text.substr(at).starts_with(kBar)) at += kBar.size();
+  if (text.substr(at).starts_with(' ')) ++at;
   const std::optional<Tag::Kind> kind = read_name(text, at);
   if (!kind) return tag;
   tag.kind = *kind;

@@ -1,11 +1,12 @@
-// One tag of V3.2's and V4's tool markup, found in a stretch of model output.
+// One tag of V3.2's, V4's and V4.1's tool markup, found in a stretch of model output.
 //
 //   <M tool_calls>   <M invoke name="NAME">   <M parameter name="KEY" string="true|false">   and </M ...> of each
-//   <M function_calls>, V3.2's name of the first
+//   <M function_calls>, V3.2's name of the first; <M calls>, V4.1's
 //
-// M (no blank behind it) is the token ｜DSML｜. In the text that these functions read it is the byte 0xFF, which UTF-8
-// never holds: the characters "｜DSML｜" are therefore never a tag. Source: parse_tool_calls of
-// encoding/encoding_dsv4.py. Read as the same tag, because models write them: one more bar on either side of the marker
+// M is the token ｜DSML｜; V4.1 writes a blank behind it, the others none, and each is read everywhere. In the text
+// that these functions read it is the byte 0xFF, which UTF-8 never holds: the characters "｜DSML｜" are therefore never
+// a tag. Source: parse_tool_calls of encoding/encoding_dsv4.py. Read as the same tag, because models write them: one
+// more bar on either side of the marker
 // (<｜｜DSML｜｜...), and a missing `<`.
 #pragma once
 
@@ -25,7 +26,7 @@ struct Tag {
   enum class Kind {
     kNone,        // no marker in the text
     kIncomplete,  // more text decides
-    kBlock,       // tool_calls, or function_calls
+    kBlock,       // tool_calls, function_calls or calls
     kInvoke,
     kParameter,
     kMalformed,  // begins like invoke or parameter, but its attributes are not those

@@ -10,29 +10,46 @@ namespace {
 constexpr std::string_view kResponseFormatHead =
     "\n\n## Response Format:\n\nYou MUST strictly adhere to the following schema to reply:\n";
 
-void write_parameter(PromptWriter& out, std::string_view key, const json::Value& value) {
-  out.markup("<｜DSML｜parameter name=\"");
-  out.content(key);
-  out.markup(value.is_string() ? "\" string=\"true\">" : "\" string=\"false\">");
-  out.content(value.is_string() ? value.as_string() : json::dump_python(value));
-  out.markup("</｜DSML｜parameter>\n");
+// Arguments as an object, or null. Some clients encode them twice: V4.1's encoder opens such a string, for every
+// encoding it is better than showing the model its own quotes.
+json::Value arguments_object(const std::string& text) {
+  Result<json::Value> arguments = json::parse(text, "arguments");
+  if (arguments.ok() && arguments->is_string()) arguments = json::parse(arguments->as_string(), "arguments");
+  return arguments.ok() && arguments->is_object() ? *std::move(arguments) : json::Value();
 }
 
-void write_call(PromptWriter& out, const ToolCall& call) {
-  out.markup("<｜DSML｜invoke name=\"");
-  out.content(call.name);
-  out.markup("\">\n");
-  // Arguments that are no JSON object are what a model once wrote, sent back by the client: they are shown to it as
-  // they are. V4's encoder does so for text that is no JSON, and fails for JSON that is no object.
-  const Result<json::Value> arguments = json::parse(call.arguments, "arguments");
-  if (!arguments.ok() || !arguments->is_object()) {
-    write_parameter(out, "arguments", json::Value::string(call.arguments));
-  } else {
-    for (const auto& [key, value] : arguments->members()) write_parameter(out, key, value);
-    if (arguments->members().empty()) out.markup("\n");
+class CallWriter {
+ public:
+  CallWriter(PromptWriter& out, const TagNames& tags) : out_(out), tags_(tags) {}
+
+  void write(const ToolCall& call) {
+    out_.markup(fmt::format("<｜DSML｜{} name=\"", tags_.invoke));
+    out_.content(call.name);
+    out_.markup("\">\n");
+    // Arguments that are no JSON object are what a model once wrote, sent back by the client: they are shown to it as
+    // they are. V4's encoder does so for text that is no JSON, and fails for JSON that is no object.
+    const json::Value arguments = arguments_object(call.arguments);
+    if (arguments.is_null()) {
+      write_parameter("arguments", json::Value::string(call.arguments));
+    } else {
+      for (const auto& [key, value] : arguments.members()) write_parameter(key, value);
+      if (arguments.members().empty()) out_.markup("\n");
+    }
+    out_.markup(fmt::format("</｜DSML｜{}>\n", tags_.invoke));
   }
-  out.markup("</｜DSML｜invoke>\n");
-}
+
+ private:
+  void write_parameter(std::string_view key, const json::Value& value) {
+    out_.markup(fmt::format("<｜DSML｜{} name=\"", tags_.parameter));
+    out_.content(key);
+    out_.markup(value.is_string() ? "\" string=\"true\">" : "\" string=\"false\">");
+    out_.content(value.is_string() ? value.as_string() : json::dump_python(value));
+    out_.markup(fmt::format("</｜DSML｜{}>\n", tags_.parameter));
+  }
+
+  PromptWriter& out_;
+  const TagNames& tags_;
+};
 
 // Python's idea of a value that is there: the releases' encoders ask `if response_format:`.
 bool has_content(const json::Value& value) {
@@ -55,11 +72,12 @@ bool has_content(const json::Value& value) {
 
 }  // namespace
 
-void write_calls(PromptWriter& out, std::string_view block, std::span<const ToolCall> calls) {
+void write_calls(PromptWriter& out, const TagNames& tags, std::span<const ToolCall> calls) {
   if (calls.empty()) return;
-  out.markup(fmt::format("\n\n<｜DSML｜{}>\n", block));
-  for (const ToolCall& call : calls) write_call(out, call);
-  out.markup(fmt::format("</｜DSML｜{}>", block));
+  out.markup(fmt::format("\n\n<｜DSML｜{}>\n", tags.block));
+  CallWriter writer(out, tags);
+  for (const ToolCall& call : calls) writer.write(call);
+  out.markup(fmt::format("</｜DSML｜{}>", tags.block));
 }
 
 Result<void> write_tools(PromptWriter& out, std::string_view head, const json::Value& tools, std::string_view tail,

@@ -1,4 +1,4 @@
-// What the prompts of V3.2 and V4 write alike: calls in DSML, tool schemas, the response format.
+// What the prompts of V3.2, V4 and V4.1 write alike: calls in DSML, tool schemas, the response format.
 //
 //   <｜DSML｜BLOCK>\n
 //   <｜DSML｜invoke name="NAME">\n
@@ -6,6 +6,8 @@
 //   else
 //   </｜DSML｜invoke>\n
 //   </｜DSML｜BLOCK>
+//
+// The names of the tags are the encoding's: V4.1 writes a space in front of each.
 //
 // Source: encode_arguments_to_dsml, render_tools and the templates of encoding/encoding_dsv32.py and encoding_dsv4.py.
 #pragma once
@@ -20,9 +22,15 @@
 
 namespace hadal::dsml {
 
-// A blank line and the block, or nothing when there is no call. Arguments that are no JSON object are shown as one
-// string parameter `arguments`.
-void write_calls(PromptWriter& out, std::string_view block, std::span<const ToolCall> calls);
+struct TagNames {
+  std::string_view block;
+  std::string_view invoke = "invoke";
+  std::string_view parameter = "parameter";
+};
+
+// A blank line and the block, or nothing when there is no call. Arguments may be a JSON string that holds their JSON;
+// what is no JSON object even then is shown as one string parameter `arguments`.
+void write_calls(PromptWriter& out, const TagNames& tags, std::span<const ToolCall> calls);
 
 // A blank line, head, one JSON object a line, tail; or nothing when there is no tool. Invalid: a tool without function.
 Result<void> write_tools(PromptWriter& out, std::string_view head, const json::Value& tools, std::string_view tail,

@@ -1,7 +1,7 @@
 // The spellings of the added tokens that prompts and outputs are made of, in every generation.
 //
-// Source: tokenizer_config.json and the encoders of the releases from V3 to V4. The bars are U+FF5C and the separators
-// U+2581, never ASCII.
+// Source: tokenizer_config.json and the encoders of the releases from V3 to V4.1. The bars are U+FF5C and the
+// separators U+2581, never ASCII.
 #pragma once
 
 #include <string_view>
@@ -18,6 +18,8 @@ inline constexpr std::string_view kEndThink = "</think>";
 
 // V4.
 inline constexpr std::string_view kLatestReminder = "<｜latest_reminder｜>";
+// V4.1.
+inline constexpr std::string_view kSystem = "<｜System｜>";
 // V3.2 and V4: the token inside tool markup; `<`, tag names and `>` around it are ordinary text.
 inline constexpr std::string_view kDsml = "｜DSML｜";
 

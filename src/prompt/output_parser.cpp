@@ -32,6 +32,7 @@ constexpr std::pair<std::string_view, Marker> kMarkers[] = {
     {marker::kUser, Marker::kRole},
     {marker::kAssistant, Marker::kRole},
     {marker::kLatestReminder, Marker::kRole},
+    {marker::kSystem, Marker::kRole},
     {"<|EOT|>", Marker::kRole},
 };
 

@@ -70,6 +70,10 @@ Result<void> check_before_v4(std::span<const Message> messages, const PromptOpti
     return unknown_effort("none", std::string(effort_name(options.effort)),
                           "efforts came with V4; here reasoning is on or off");
   }
+  if (options.effort_level != 0) {
+    return unknown_effort("none", fmt::format("{}", options.effort_level),
+                          "efforts came with V4; here reasoning is on or off");
+  }
   for (size_t i = 0; i < messages.size(); ++i) {
     const Message& message = messages[i];
     if (std::ranges::find(roles, message.role) == roles.end()) {

@@ -16,16 +16,6 @@ Result<Prompt> render_style(std::span<const Message> messages, const PromptOptio
   return render_v3(messages, options, style);
 }
 
-// Its system marker, effort line and tool tags are others than V4's: a prompt in V4's encoding would run and be wrong.
-Result<Prompt> refuse_v41(std::span<const Message>, const PromptOptions&) {
-  return Error{.code = ErrorCode::kUnsupported,
-               .what = "conversations of V4.1 cannot be rendered yet",
-               .in = "",
-               .want = "an encoding of V3 to V4",
-               .found = "v4.1",
-               .hint = "complete plain text: hadal run --raw"};
-}
-
 struct Row {
   PromptEncoding encoding;
   std::string_view name;
@@ -43,7 +33,7 @@ constexpr Row kRows[] = {
     {PromptEncoding::kV32, "v3.2", render_v32, kDsml},
     {PromptEncoding::kV4Preview, "v4-preview", render_v4, kDsml},
     {PromptEncoding::kV4Release0731, "v4-0731", render_v4, kDsml},
-    {PromptEncoding::kV41, "v4.1", refuse_v41, kDsml},
+    {PromptEncoding::kV41, "v4.1", render_v4, kDsml},
 };
 
 const Row& row_of(PromptEncoding encoding) {

@@ -2,8 +2,8 @@
 //
 // A prompt is a list of pieces. In template pieces (role markers, tool instructions) the spellings of added tokens
 // become those tokens; pieces that users or tools control are plain text, so that "<｜User｜>" typed by a user stays
-// text. Sources: encoding/encoding_dsv4.py and encoding_dsv32.py of the releases, the chat templates of V3, R1 and
-// V3.1; docs/prompt.md describes them.
+// text. Sources: encoding/encoding_dsv41.py, encoding_dsv4.py and encoding_dsv32.py of the releases, the chat templates
+// of V3, R1 and V3.1; docs/prompt.md describes them.
 #pragma once
 
 #include <span>
@@ -19,6 +19,7 @@ namespace hadal {
 
 enum class ThinkingMode { kChat, kThinking };  // kChat: the answer comes without reasoning
 enum class ReasoningEffort { kNone, kLow, kHigh, kMax };
+inline constexpr int kEffortLevelMax = 100;
 
 // How a release's conversations become text. choose_encoding.h says which one a checkpoint has.
 enum class PromptEncoding {
@@ -29,7 +30,7 @@ enum class PromptEncoding {
   kV32,            // V3.2
   kV4Preview,      // V4 of April 2026
   kV4Release0731,  // V4 of July 2026, which changed what efforts say
-  kV41,            // V4.1; not rendered yet: conversations are refused, plain text runs
+  kV41,            // V4.1
 };
 std::string_view prompt_encoding_name(PromptEncoding encoding);  // "v3", "r1", "r1-0528", "v3.1", "v3.2", ...
 
@@ -37,6 +38,7 @@ struct PromptOptions {
   PromptEncoding encoding = PromptEncoding::kV4Preview;
   ThinkingMode thinking = ThinkingMode::kChat;
   ReasoningEffort effort = ReasoningEffort::kNone;
+  int effort_level = 0;       // V4.1: 1..100, the higher the more thorough; 0: what `effort` stands for
   bool drop_thinking = true;  // V4: reasoning of earlier turns is dropped, unless tools are declared
   bool add_bos = true;
 };
@@ -61,7 +63,7 @@ struct Prompt {
 // Renders a conversation. R1 always reasons, whatever options.thinking says. Errors: Invalid, naming the message by
 // index (no message, one that the encoding does not have, a tool without `function`, tool results that are not those of
 // the calls, a conversation that ends in a system message, ...), `thinking` (V3 has no reasoning) or
-// `reasoning_effort` (an effort that the encoding does not have).
+// `reasoning_effort` (an effort that the encoding does not have, a level outside 1..100 or for another than V4.1).
 Result<Prompt> render_prompt(std::span<const Message> messages, const PromptOptions& options);
 
 // Added tokens come from template pieces only. Between them, text is encoded across the borders of pieces: a prompt

@@ -116,7 +116,7 @@ class V32Renderer {
       out_.markup(marker::kEndThink);
     }
     out_.content(message.text());
-    dsml::write_calls(out_, v32::kCallsBlock, message.tool_calls);
+    dsml::write_calls(out_, {.block = v32::kCallsBlock}, message.tool_calls);
     if (!message.wo_eos) out_.markup(marker::kEos);
   }
 

@@ -1,5 +1,7 @@
 #include "prompt/v4_literals.h"
 
+#include <fmt/format.h>
+
 #include <array>
 #include <utility>
 
@@ -35,25 +37,28 @@ const std::string_view kEffortBeyondMaximum =
     "Do not stop reasoning until you have independently verified the solution from multiple angles and are certain "
     "that no assumption remains unchecked and no error remains undiscovered.\n\n";
 
-const std::string_view kToolsHead =
-    "## Tools\n\n"
-    "You have access to a set of tools to help answer the user's question. You can invoke tools by writing a "
-    "\"<｜DSML｜tool_calls>\" block like the following:\n\n"
-    "<｜DSML｜tool_calls>\n"
-    "<｜DSML｜invoke name=\"$TOOL_NAME\">\n"
-    "<｜DSML｜parameter name=\"$PARAMETER_NAME\" string=\"true|false\">$PARAMETER_VALUE</｜DSML｜parameter>\n"
-    "...\n"
-    "</｜DSML｜invoke>\n"
-    "<｜DSML｜invoke name=\"$TOOL_NAME2\">\n"
-    "...\n"
-    "</｜DSML｜invoke>\n"
-    "</｜DSML｜tool_calls>\n\n"
-    "String parameters should be specified as is and set `string=\"true\"`. For all other types (numbers, booleans, "
-    "arrays, objects), pass the value in JSON format and set `string=\"false\"`.\n\n"
-    "If thinking_mode is enabled (triggered by <think>), you MUST output your complete reasoning inside "
-    "<think>...</think> BEFORE any tool calls or final response.\n\n"
-    "Otherwise, output directly after </think> with tool calls or final response.\n\n"
-    "### Available Tool Schemas\n\n";
+std::string tools_head(const dsml::TagNames& tags) {
+  return fmt::format(
+      "## Tools\n\n"
+      "You have access to a set of tools to help answer the user's question. You can invoke tools by writing a "
+      "\"<｜DSML｜{block}>\" block like the following:\n\n"
+      "<｜DSML｜{block}>\n"
+      "<｜DSML｜{invoke} name=\"$TOOL_NAME\">\n"
+      "<｜DSML｜{parameter} name=\"$PARAMETER_NAME\" string=\"true|false\">$PARAMETER_VALUE</｜DSML｜{parameter}>\n"
+      "...\n"
+      "</｜DSML｜{invoke}>\n"
+      "<｜DSML｜{invoke} name=\"$TOOL_NAME2\">\n"
+      "...\n"
+      "</｜DSML｜{invoke}>\n"
+      "</｜DSML｜{block}>\n\n"
+      "String parameters should be specified as is and set `string=\"true\"`. For all other types (numbers, booleans, "
+      "arrays, objects), pass the value in JSON format and set `string=\"false\"`.\n\n"
+      "If thinking_mode is enabled (triggered by <think>), you MUST output your complete reasoning inside "
+      "<think>...</think> BEFORE any tool calls or final response.\n\n"
+      "Otherwise, output directly after </think> with tool calls or final response.\n\n"
+      "### Available Tool Schemas\n\n",
+      fmt::arg("block", tags.block), fmt::arg("invoke", tags.invoke), fmt::arg("parameter", tags.parameter));
+}
 
 const std::string_view kToolsTail =
     "\n\nYou MUST strictly follow the above defined tool name and parameter schemas to invoke tool calls.\n";

@@ -24,9 +24,12 @@ TEST(V4Literals, the_tools_text_is_that_of_the_release) {
   const std::string schema =
       R"({"name": "get_weather", "description": "Get the weather.", "parameters": {"type": "object", "properties": )"
       R"({"city": {"type": "string"}, "days": {"type": "integer"}}, "required": ["city"]}})";
-  const std::string tools = std::string(kToolsHead) + schema + std::string(kToolsTail);
+  const std::string tools = tools_head(kTags) + schema + std::string(kToolsTail);
   EXPECT_EQ(tools.size(), 1176u);
   EXPECT_EQ(hash_prefix(tools), "7886321518f7c692");
+  const std::string of_v41 = tools_head(kTagsOfV41) + schema + std::string(kToolsTail);
+  EXPECT_EQ(of_v41.size(), 1170u);
+  EXPECT_EQ(hash_prefix(of_v41), "2943bebee4ed0323");
 }
 
 TEST(V4Literals, every_task_has_its_token_and_others_have_none) {

@@ -1,12 +1,14 @@
-// Renders a conversation in V4's encoding: BOS, then turn by turn.
+// Renders a conversation in V4's and V4.1's encodings: BOS, then turn by turn.
 //
-//   system           content, TOOLS, RESPFMT                       no marker of its own
+//   system           content, TOOLS, RESPFMT                       no marker of its own; in V4.1 <｜System｜>
 //   user, developer  <｜User｜> content ...
 //   assistant        reasoning </think> content CALLS EOS
 //
 // The header of the reply, <｜Assistant｜> with <think> or </think>, belongs to the turn before it. Source:
-// render_message and encode_messages of encoding/encoding_dsv4.py. Nothing is escaped: what a user types cannot become
-// a marker because it is written as content (prompt_writer.h), not because of its characters.
+// render_message and encode_messages of encoding/encoding_dsv4.py and encoding_dsv41.py. Nothing is escaped: what a
+// user types cannot become a marker because it is written as content (prompt_writer.h), not because of its characters.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/utf8.h"
@@ -23,41 +25,69 @@ namespace {
 
 using v4::Turn;
 
+// V4.1's efforts are levels; the names stand for those of the release's encoder (vLLM's copy has low 25, high 50).
+int level_of_v41(const PromptOptions& options) {
+  if (options.effort_level != 0) return options.effort_level;
+  switch (options.effort) {
+    case ReasoningEffort::kLow:
+      return 50;
+    case ReasoningEffort::kNone:
+    case ReasoningEffort::kHigh:
+      return 75;
+    case ReasoningEffort::kMax:
+      return 100;
+  }
+  return 75;
+}
+
 // The text that stands for the effort in front of the conversation; may be empty.
-Result<std::string_view> effort_prefix(const PromptOptions& options) {
+Result<std::string> effort_prefix(const PromptOptions& options) {
+  const bool is_v41 = options.encoding == PromptEncoding::kV41;
+  if (options.effort_level < 0 || options.effort_level > kEffortLevelMax || (options.effort_level > 0 && !is_v41)) {
+    return unknown_effort(is_v41 ? "none, low, high, max or 1 to 100" : "a name: levels came with V4.1",
+                          fmt::format("{}", options.effort_level), "");
+  }
+  if (is_v41) {
+    if (options.thinking != ThinkingMode::kThinking) return std::string();
+    return fmt::format("Reasoning Effort: {} (range 1-{}, the higher the value, the more thorough the reasoning)\n\n",
+                       level_of_v41(options), kEffortLevelMax);
+  }
   const bool is_preview = options.encoding == PromptEncoding::kV4Preview;
   if (is_preview && options.effort == ReasoningEffort::kLow) {
     return unknown_effort("none, high or max", "low",
                           "effort low came with the releases of July 2026; leave it out for this checkpoint");
   }
-  if (options.thinking != ThinkingMode::kThinking) return std::string_view();
+  if (options.thinking != ThinkingMode::kThinking) return std::string();
   switch (options.effort) {
     case ReasoningEffort::kNone:
     case ReasoningEffort::kLow:
-      return std::string_view();
+      return std::string();
     case ReasoningEffort::kHigh:
-      return is_preview ? std::string_view() : v4::kEffortAbsoluteMaximum;
+      return std::string(is_preview ? std::string_view() : v4::kEffortAbsoluteMaximum);
     case ReasoningEffort::kMax:
-      return is_preview ? v4::kEffortAbsoluteMaximum : v4::kEffortBeyondMaximum;
+      return std::string(is_preview ? v4::kEffortAbsoluteMaximum : v4::kEffortBeyondMaximum);
   }
-  return std::string_view();
+  return std::string();
 }
 
 class V4Renderer {
  public:
   V4Renderer(std::span<const Message> messages, const PromptOptions& options)
-      : messages_(messages), is_thinking_(options.thinking == ThinkingMode::kThinking) {
+      : messages_(messages),
+        is_v41_(options.encoding == PromptEncoding::kV41),
+        is_thinking_(options.thinking == ThinkingMode::kThinking) {
     const bool has_tools = std::ranges::any_of(messages, [](const Message& m) { return !m.tools.items().empty(); });
     drops_reasoning_ = options.drop_thinking && !has_tools;
-    turns_ = v4::turns_of(messages);
-    if (is_thinking_ && drops_reasoning_) v4::drop_earlier_developers(turns_);
-    last_user_ = v4::last_user_turn(turns_);
+    turns_ = v4::turns_of(messages, is_v41_);
+    if (is_thinking_ && drops_reasoning_) v4::drop_earlier_developers(turns_, is_v41_);
+    last_user_ = v4::last_user_turn(turns_, is_v41_);
     message_ends_.assign(messages.size(), 0);
   }
 
   Result<Prompt> render(bool add_bos, std::string_view prefix) {
     HADAL_TRY(check());
     if (add_bos) out_.markup(marker::kBos);
+    if (is_v41_ && (!prefix.empty() || turns_.front().role == Role::kSystem)) out_.markup(marker::kSystem);
     out_.markup(prefix);
     for (size_t i = 0; i < turns_.size(); ++i) {
       HADAL_TRY(render_turn(i));
@@ -83,7 +113,8 @@ class V4Renderer {
       }
     }
     // Nothing would follow it: no header for the reply, and no marker that says where the system text ends.
-    if (turns_.back().role == Role::kSystem && turns_.back().task.empty()) {
+    const bool is_asking = v4::is_asking(turns_, turns_.size() - 1, is_v41_);
+    if (turns_.back().role == Role::kSystem && turns_.back().task.empty() && !is_asking) {
       return invalid_message("conversation ends in a system message", turns_.back().messages.back(), "",
                              "a user message or a tool result at the end", "system");
     }
@@ -96,6 +127,7 @@ class V4Renderer {
     const Message& message = messages_[i_message];
     switch (turn.role) {
       case Role::kSystem:
+        if (is_v41_ && i > 0) out_.markup(marker::kSystem);
         HADAL_TRY(render_system(i_message));
         break;
       case Role::kDeveloper:
@@ -126,7 +158,7 @@ class V4Renderer {
   Result<void> render_system(size_t i_message) {
     const Message& message = messages_[i_message];
     out_.content(message.text());
-    HADAL_TRY(dsml::write_tools(out_, v4::kToolsHead, message.tools, v4::kToolsTail, i_message));
+    HADAL_TRY(dsml::write_tools(out_, v4::tools_head(tags()), message.tools, v4::kToolsTail, i_message));
     dsml::write_response_format(out_, message.response_format);
     return {};
   }
@@ -152,7 +184,7 @@ class V4Renderer {
       out_.markup(marker::kEndThink);
     }
     out_.content(message.text());
-    dsml::write_calls(out_, "tool_calls", message.tool_calls);
+    dsml::write_calls(out_, tags(), message.tool_calls);
     if (!message.wo_eos) out_.markup(marker::kEos);
   }
 
@@ -169,14 +201,17 @@ class V4Renderer {
       out_.markup(v4::task_token(turn.task));
     } else if (!turn.task.empty()) {
       out_.markup(v4::task_token(turn.task));
-    } else if (turn.role == Role::kUser || turn.role == Role::kDeveloper) {
+    } else if (v4::is_asking(turns_, i, is_v41_)) {
       const bool may_reason = !drops_reasoning_ || static_cast<ptrdiff_t>(i) >= last_user_;
       out_.markup(marker::kAssistant);
       out_.markup(is_thinking_ && may_reason ? marker::kThink : marker::kEndThink);
     }
   }
 
+  const dsml::TagNames& tags() const { return is_v41_ ? v4::kTagsOfV41 : v4::kTags; }
+
   std::span<const Message> messages_;
+  bool is_v41_ = false;
   bool is_thinking_ = false;
   bool drops_reasoning_ = false;  // in thinking mode, turns before the last user turn lose their reasoning
   std::vector<Turn> turns_;
@@ -188,7 +223,7 @@ class V4Renderer {
 }  // namespace
 
 Result<Prompt> render_v4(std::span<const Message> messages, const PromptOptions& options) {
-  HADAL_ASSIGN(const std::string_view prefix, effort_prefix(options));
+  HADAL_ASSIGN(const std::string prefix, effort_prefix(options));
   return V4Renderer(messages, options).render(options.add_bos, prefix);
 }
 

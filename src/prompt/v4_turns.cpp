@@ -8,7 +8,7 @@
 namespace hadal::v4 {
 namespace {
 
-std::vector<Turn> merge(std::span<const Message> messages) {
+std::vector<Turn> merge(std::span<const Message> messages, bool is_v41) {
   std::vector<Turn> turns;
   for (size_t i = 0; i < messages.size(); ++i) {
     const Message& message = messages[i];
@@ -21,6 +21,7 @@ std::vector<Turn> merge(std::span<const Message> messages) {
       }
     } else if (message.role == Role::kUser && follows_user && turns.back().task.empty()) {
       turns.back().messages.push_back(i);
+      if (is_v41) turns.back().task = message.task;
     } else {
       turns.push_back({.role = message.role, .messages = {i}, .task = message.task});
     }
@@ -58,8 +59,8 @@ void sort_results(std::span<const Message> messages, const CallOrder& order, Tur
 
 }  // namespace
 
-std::vector<Turn> turns_of(std::span<const Message> messages) {
-  std::vector<Turn> turns = merge(messages);
+std::vector<Turn> turns_of(std::span<const Message> messages, bool is_v41) {
+  std::vector<Turn> turns = merge(messages, is_v41);
   CallOrder order;
   for (Turn& turn : turns) {
     if (turn.role == Role::kAssistant) {
@@ -72,16 +73,20 @@ std::vector<Turn> turns_of(std::span<const Message> messages) {
   return turns;
 }
 
-ptrdiff_t last_user_turn(std::span<const Turn> turns) {
-  for (ptrdiff_t i = std::ssize(turns) - 1; i >= 0; --i) {
-    const Role role = turns[static_cast<size_t>(i)].role;
-    if (role == Role::kUser || role == Role::kDeveloper) return i;
+bool is_asking(std::span<const Turn> turns, size_t i, bool is_v41) {
+  const Role role = turns[i].role;
+  return role == Role::kUser || role == Role::kDeveloper || (is_v41 && role == Role::kSystem && i > 0);
+}
+
+ptrdiff_t last_user_turn(std::span<const Turn> turns, bool is_v41) {
+  for (size_t i = turns.size(); i-- > 0;) {
+    if (is_asking(turns, i, is_v41)) return static_cast<ptrdiff_t>(i);
   }
   return -1;
 }
 
-void drop_earlier_developers(std::vector<Turn>& turns) {
-  const ptrdiff_t last_user = last_user_turn(turns);
+void drop_earlier_developers(std::vector<Turn>& turns, bool is_v41) {
+  const ptrdiff_t last_user = last_user_turn(turns, is_v41);
   ptrdiff_t i = 0;
   std::erase_if(turns, [&](const Turn& turn) { return i++ < last_user && turn.role == Role::kDeveloper; });
 }

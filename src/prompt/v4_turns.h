@@ -7,7 +7,8 @@
 //           vanishes too, but that is a question of rendering.)
 //
 // Source: merge_tool_messages, sort_tool_results_by_call_order and _drop_thinking_messages of
-// encoding/encoding_dsv4.py, oddities included: a task on a user message that joins another one is lost.
+// encoding/encoding_dsv4.py, oddities included: a task on a user message that joins another one is lost. V4.1 keeps it.
+// In V4.1 a system message behind the first turn counts as a user's.
 #pragma once
 
 #include <cstddef>
@@ -26,11 +27,13 @@ struct Turn {
 };
 
 // The turns of a conversation. The messages must outlive them.
-std::vector<Turn> turns_of(std::span<const Message> messages);
+std::vector<Turn> turns_of(std::span<const Message> messages, bool is_v41);
 
-// Index of the last user or developer turn, -1 when there is none.
-ptrdiff_t last_user_turn(std::span<const Turn> turns);
+// Whether the assistant answers this turn: those of users and developers, and what counts as such.
+bool is_asking(std::span<const Turn> turns, size_t i, bool is_v41);
+// Index of the last of them, -1 when there is none.
+ptrdiff_t last_user_turn(std::span<const Turn> turns, bool is_v41);
 
-void drop_earlier_developers(std::vector<Turn>& turns);
+void drop_earlier_developers(std::vector<Turn>& turns, bool is_v41);
 
 }  // namespace hadal::v4

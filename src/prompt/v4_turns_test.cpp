@@ -21,7 +21,7 @@ Message with_calls(std::initializer_list<const char*> ids) {
 
 std::vector<std::vector<size_t>> groups(const std::vector<Message>& messages) {
   std::vector<std::vector<size_t>> indices;
-  for (const Turn& turn : turns_of(messages)) indices.push_back(turn.messages);
+  for (const Turn& turn : turns_of(messages, false)) indices.push_back(turn.messages);
   return indices;
 }
 
@@ -41,7 +41,7 @@ TEST(V4Turns, a_task_closes_a_user_turn_for_users_but_not_for_tool_results) {
 
 TEST(V4Turns, a_task_on_a_user_message_that_joins_another_is_lost_as_in_the_release) {
   const std::vector<Message> messages = {user_message("a"), with_task(user_message("b"), "query")};
-  const std::vector<Turn> turns = turns_of(messages);
+  const std::vector<Turn> turns = turns_of(messages, false);
   ASSERT_EQ(turns.size(), 1u);
   EXPECT_EQ(turns[0].task, "");
 }
@@ -71,22 +71,22 @@ TEST(V4Turns, developers_before_the_last_user_turn_are_dropped) {
   Message developer = user_message("d");
   developer.role = Role::kDeveloper;
   const std::vector<Message> messages = {developer, assistant_message("a"), developer, tool_message("1", "r")};
-  std::vector<Turn> turns = turns_of(messages);
-  EXPECT_EQ(last_user_turn(turns), 3);
-  drop_earlier_developers(turns);
+  std::vector<Turn> turns = turns_of(messages, false);
+  EXPECT_EQ(last_user_turn(turns, false), 3);
+  drop_earlier_developers(turns, false);
   ASSERT_EQ(turns.size(), 2u);
   EXPECT_EQ(turns[0].role, Role::kAssistant);
-  EXPECT_EQ(last_user_turn(turns), 1);
+  EXPECT_EQ(last_user_turn(turns, false), 1);
 
-  std::vector<Turn> last = turns_of(std::span(messages).first(3));
-  drop_earlier_developers(last);
+  std::vector<Turn> last = turns_of(std::span(messages).first(3), false);
+  drop_earlier_developers(last, false);
   ASSERT_EQ(last.size(), 2u);
   EXPECT_EQ(last[1].role, Role::kDeveloper);
 }
 
 TEST(V4Turns, a_conversation_without_users_has_no_last_user_turn) {
   const std::vector<Message> messages = {system_message("s"), assistant_message("a")};
-  EXPECT_EQ(last_user_turn(turns_of(messages)), -1);
+  EXPECT_EQ(last_user_turn(turns_of(messages, false), false), -1);
 }
 
 }  // namespace

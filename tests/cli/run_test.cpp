@@ -211,23 +211,22 @@ const std::string kRandomModel = std::string(HADAL_SOURCE_DIR) + "/tests/data/v4
 
 INSTANTIATE_TEST_SUITE_P(
     , RunRefuses,
-    ::testing::Values(BadInput{"prompt_as_model", {kCapital}, 2, "-p 'TEXT'"},
-                      BadInput{"no_prompt", {}, 2, "there is no prompt"},
-                      BadInput{"two_prompts", {kRandomModel, "one", "-p", "two"}, 2, "two prompts"},
-                      BadInput{"unknown_think", {"-p", "x", "--think", "maybe"}, 2, "off,on,high,max"},
-                      BadInput{"unknown_option", {"-p", "x", "--nonsense"}, 2, "--nonsense"},
-                      BadInput{"top_p_out_of_range", {"-p", "x", "--top-p", "2"}, 2, "top_p"},
-                      BadInput{"max_tokens_of_zero", {"-p", "x", "--max-tokens", "0"}, 2, "--max-tokens"},
-                      BadInput{"empty_stop_string", {"-p", "x", "--stop", ""}, 2, "stop"},
-                      BadInput{"bias_without_value", {"-p", "x", "--logit-bias", "5"}, 2, "ID=BIAS"},
-                      BadInput{"raw_with_system", {"--raw", "-p", "x", "--system", "y"}, 2, "--raw"},
-                      BadInput{"missing_file", {"-f", "absent.txt"}, 1, "absent.txt"},
-                      BadInput{"file_that_is_no_text", {"-f", "latin1.txt"}, 1, "UTF-8"},
-                      BadInput{"broken_tools", {"-p", "x", "--tools", "broken.json"}, 1, "broken.json"},
-                      BadInput{
-                          "tools_without_function", {"-p", "x", "--tools", "no_tools.json"}, 1, "tools[0].function"},
-                      BadInput{"model_without_tokenizer", {kRandomModel, "-p", "x"}, 1, "tokenizer.json"},
-                      BadInput{"prompt_too_long", {"-c", "8", "-p", kCapital}, 1, "at most 8 tokens"}),
+    ::testing::Values(
+        BadInput{"prompt_as_model", {kCapital}, 2, "-p 'TEXT'"}, BadInput{"no_prompt", {}, 2, "there is no prompt"},
+        BadInput{"two_prompts", {kRandomModel, "one", "-p", "two"}, 2, "two prompts"},
+        BadInput{"unknown_think", {"-p", "x", "--think", "maybe"}, 2, "off, on, low, high, max or 1 to 100"},
+        BadInput{"unknown_option", {"-p", "x", "--nonsense"}, 2, "--nonsense"},
+        BadInput{"top_p_out_of_range", {"-p", "x", "--top-p", "2"}, 2, "top_p"},
+        BadInput{"max_tokens_of_zero", {"-p", "x", "--max-tokens", "0"}, 2, "--max-tokens"},
+        BadInput{"empty_stop_string", {"-p", "x", "--stop", ""}, 2, "stop"},
+        BadInput{"bias_without_value", {"-p", "x", "--logit-bias", "5"}, 2, "ID=BIAS"},
+        BadInput{"raw_with_system", {"--raw", "-p", "x", "--system", "y"}, 2, "--raw"},
+        BadInput{"missing_file", {"-f", "absent.txt"}, 1, "absent.txt"},
+        BadInput{"file_that_is_no_text", {"-f", "latin1.txt"}, 1, "UTF-8"},
+        BadInput{"broken_tools", {"-p", "x", "--tools", "broken.json"}, 1, "broken.json"},
+        BadInput{"tools_without_function", {"-p", "x", "--tools", "no_tools.json"}, 1, "tools[0].function"},
+        BadInput{"model_without_tokenizer", {kRandomModel, "-p", "x"}, 1, "tokenizer.json"},
+        BadInput{"prompt_too_long", {"-c", "8", "-p", kCapital}, 1, "at most 8 tokens"}),
     [](const auto& test) { return test.param.name; });
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <utility>
 
 namespace hadal {
@@ -25,7 +26,7 @@ struct Row {
 // clang-format off
 constexpr std::array<Row, 12> kRows = {{
     {"/help",   "/?",     Kind::kHelp,   Arguments::kNone,         "",                 "this list"},
-    {"/think",  "",       Kind::kThink,  Arguments::kThink,        "off|on|high|max",  "reason before answering, and how hard"},
+    {"/think",  "",       Kind::kThink,  Arguments::kThink,        "off|on|low|high|max|N", "reason first, and how hard (N: 1 to 100)"},
     {"/system", "",       Kind::kSystem, Arguments::kOptionalRest, "[TEXT]",           "set the system prompt; without TEXT remove it"},
     {"/set",    "",       Kind::kSet,    Arguments::kNameValue,    "NAME VALUE",       "change a setting; VALUE \"default\" resets it"},
     {"/show",   "",       Kind::kShow,   Arguments::kNone,         "",                 "settings, system prompt, how full the context is"},
@@ -39,12 +40,15 @@ constexpr std::array<Row, 12> kRows = {{
 }};
 // clang-format on
 
-constexpr std::array<std::pair<std::string_view, ChatCommand::Think>, 4> kThinkWords = {{
+constexpr std::array<std::pair<std::string_view, ChatCommand::Think>, 5> kThinkWords = {{
     {"off", ChatCommand::Think::kOff},
     {"on", ChatCommand::Think::kOn},
+    {"low", ChatCommand::Think::kLow},
     {"high", ChatCommand::Think::kHigh},
     {"max", ChatCommand::Think::kMax},
 }};
+
+constexpr int kEffortLevelMax = 100;
 
 // Saved conversations are files of that name: nothing that could leave their folder or hide in it.
 constexpr size_t kSaveNameBytesMax = 64;
@@ -112,11 +116,20 @@ const Row* find_row(std::string_view word) {
   return nullptr;
 }
 
-Result<ChatCommand::Think> parse_think(const Row& row, std::string_view word) {
+Result<void> parse_think(const Row& row, std::string_view word, ChatCommand& command) {
   for (const auto& [name, think] : kThinkWords) {
-    if (word == name) return think;
+    if (word != name) continue;
+    command.think = think;
+    return {};
   }
-  return wrong_arguments(row, "not a way to think", word);
+  int level = 0;
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), level);
+  if (error != std::errc() || end != word.data() + word.size() || level < 1 || level > kEffortLevelMax) {
+    return wrong_arguments(row, "not a way to think", word);
+  }
+  command.think = ChatCommand::Think::kOn;
+  command.effort_level = level;
+  return {};
 }
 
 bool is_save_name(std::string_view name) {
@@ -155,10 +168,9 @@ Result<ChatCommand> parse_chat_command(std::string_view message) {
     case Arguments::kNone:
       if (!rest.empty()) return wrong_arguments(*row, "command takes no argument", rest);
       break;
-    case Arguments::kThink: {
-      HADAL_ASSIGN(command.think, parse_think(*row, rest));
+    case Arguments::kThink:
+      HADAL_TRY(parse_think(*row, rest, command));
       break;
-    }
     case Arguments::kRest:
       if (rest.empty()) return wrong_arguments(*row, "argument is missing", rest);
       command.text = without_quotes(rest);

@@ -14,13 +14,17 @@ namespace hadal {
 
 struct ChatCommand {
   enum class Kind { kHelp, kThink, kSystem, kSet, kShow, kFile, kSave, kResume, kClear, kRetry, kUndo, kQuit };
-  enum class Think { kOff, kOn, kHigh, kMax };
+  enum class Think { kOff, kOn, kLow, kHigh, kMax };
 
   Kind kind = Kind::kHelp;
   Think think = Think::kOn;  // kThink
+  int effort_level = 0;      // kThink: 1..100, beside kOn; 0 when a word was given
   std::string name;          // kSet: the setting; kSave, kResume: the conversation
   std::string text;          // kSystem: the prompt, may be empty; kSet: the value; kFile: the path
 };
+
+// What may stand behind /think and --think, in words.
+inline constexpr std::string_view kThinkWanted = "off, on, low, high, max or 1 to 100";
 
 // Whether a message is meant as a command: "/" and letters, alone or before a space. "/usr/bin" is not; a space in
 // front makes any text a message.

@@ -36,6 +36,14 @@ TEST(ChatCommands, think_takes_one_of_four_words) {
   EXPECT_EQ(parsed("/think on").think, Think::kOn);
   EXPECT_EQ(parsed("/think high").think, Think::kHigh);
   EXPECT_EQ(parsed("/think   max").think, Think::kMax);
+  EXPECT_EQ(parsed("/think low").think, Think::kLow);
+  EXPECT_EQ(parsed("/think low").effort_level, 0);
+  EXPECT_EQ(parsed("/think 30").think, Think::kOn);
+  EXPECT_EQ(parsed("/think 30").effort_level, 30);
+  EXPECT_EQ(parsed("/think 100").effort_level, 100);
+  for (const std::string_view wrong : {"/think 0", "/think 101", "/think -1", "/think 1.5", "/think 5x", "/think +5"}) {
+    EXPECT_FALSE(parse_chat_command(wrong).ok()) << wrong;
+  }
 }
 
 TEST(ChatCommands, the_system_prompt_keeps_its_lines_and_may_be_empty) {
@@ -73,8 +81,8 @@ TEST(ChatCommands, wrong_arguments_are_answered_with_the_usage) {
     std::string_view message, want, found;
   } cases[] = {
       {"/help me", "/help", "me"},
-      {"/think", "/think off|on|high|max", "nothing"},
-      {"/think hard", "/think off|on|high|max", "hard"},
+      {"/think", "/think off|on|low|high|max|N", "nothing"},
+      {"/think hard", "/think off|on|low|high|max|N", "hard"},
       {"/set", "/set NAME VALUE", "nothing"},
       {"/set temperature", "/set NAME VALUE", "temperature"},
       {"/file", "/file PATH", "nothing"},
