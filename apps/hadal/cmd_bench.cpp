@@ -46,8 +46,8 @@ void print_table(const BenchReport& report, const Style& style) {
   fmt::print("\n");
   fmt::print("limits, measured between the steps of each row:\n");
   for (const BenchRow& row : report.rows) {
-    const std::string peak =
-        row.peak_flops() > 0 ? fmt::format("{:.1f} GFLOP/s", row.peak_flops() / kGiga) : "not measured";
+    std::string peak = row.peak_flops() > 0 ? fmt::format("{:.1f} GFLOP/s", row.peak_flops() / kGiga) : "not measured";
+    if (row.int8_flops_per_token > 0) peak += fmt::format(", in 8 bits {:.1f} Gop/s", row.peak_int8_ops() / kGiga);
     fmt::print("  {:<18} memory {:.2f} GB/s, arithmetic {}\n", label(row), row.limit_bytes_per_s() / kGiga, peak);
   }
   if (report.is_warm) {

@@ -41,6 +41,7 @@ Result<int> doctor(const Options& options) {
   examination.read_bytes_per_s = measure_read_bandwidth(cpu);
   examination.f32_flops = measure_f32_flops(cpu);
   examination.bf16_flops = measure_bf16_flops(cpu);
+  examination.int8_ops = measure_int8_ops(cpu);
   examine_gpus(examination);
   if (options.json) {
     fmt::print("{}\n", json::dump_pretty(examination_to_json(examination)));

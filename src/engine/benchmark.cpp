@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "device/cpu/host_memory.h"
 #include "device/device_limits.h"
+#include "ops/linear/linear.h"
 #include "plan/step_cost.h"
 #include "sampling/philox.h"
 
@@ -59,7 +60,7 @@ class Runner {
   Runner(Engine& engine, const BenchHooks& hooks)
       : engine_(engine),
         hooks_(hooks),
-        probe_(engine.device(), engine.options().mode == NumericMode::kFast ? LimitProbe::Arithmetic::kBf16
+        probe_(engine.device(), engine.options().mode == NumericMode::kFast ? LimitProbe::Arithmetic::kBf16AndInt8
                                                                             : LimitProbe::Arithmetic::kF32) {}
 
   // Makes the sequence that rows of this depth continue, forked for each; depths ascend, and depth 0 needs none.
@@ -80,6 +81,8 @@ class Runner {
     ExpertCounter counter;
     uint64_t bytes = 0;
     double flops = 0;
+    double int8_flops = 0;
+    const bool has_int8 = engine_.options().mode == NumericMode::kFast && ops::has_int8_rows(engine_.device().shape());
     uint64_t experts = 0;
     int64_t n_steps = 0;
     const auto on_step = [&](const StepShape& shape) {
@@ -87,6 +90,7 @@ class Runner {
       step.experts_chosen = counter.finish_step();
       bytes += cost.bytes(step);
       flops += cost.flops(step);
+      if (has_int8) int8_flops += cost.int8_flops(step);
       experts += step.experts_chosen;
       ++n_steps;
     };
@@ -94,6 +98,7 @@ class Runner {
     const auto tokens = static_cast<double>(row.tokens * row.batch);
     row.bytes_per_token = static_cast<double>(bytes) / tokens;
     row.flops_per_token = flops / tokens;
+    row.int8_flops_per_token = int8_flops / tokens;
     row.experts_per_step = static_cast<double>(experts) / static_cast<double>(n_steps);
     return {};
   }
@@ -106,7 +111,7 @@ class Runner {
       if (!is_peak_reset) seen_bytes = std::max(seen_bytes, resident_bytes());
     }));
     const LimitProbe::Limits limits = probe_.take();
-    row.rounds.push_back({seconds_, limits.bytes_per_s, limits.flops});
+    row.rounds.push_back({seconds_, limits.bytes_per_s, limits.flops, limits.int8_ops});
     const uint64_t resident = is_peak_reset ? peak_resident_bytes() : seen_bytes;
     row.peak_rss_bytes = std::max(row.peak_rss_bytes, resident - std::min(resident, probe_.resident_bytes()));
     return {};
@@ -279,6 +284,14 @@ BenchRow::Round BenchRow::median_round() const {
   return sorted[sorted.size() / 2];
 }
 
+double BenchRow::share_of_peak() const {
+  const Round round = median_round();
+  if (round.peak_flops <= 0 || (int8_flops_per_token > 0 && round.peak_int8_ops <= 0)) return 0;
+  const double floats_s = (flops_per_token - int8_flops_per_token) / round.peak_flops;
+  const double int8_s = int8_flops_per_token > 0 ? int8_flops_per_token / round.peak_int8_ops : 0;
+  return (floats_s + int8_s) * tokens_per_s();
+}
+
 std::string_view phase_name(BenchRow::Phase phase) {
   return phase == BenchRow::Phase::kPrefill ? "prefill" : "decode";
 }
@@ -309,6 +322,8 @@ json::Value bench_to_json(const BenchReport& report) {
     r.set("peak_rss_bytes", json::Value::number(static_cast<int64_t>(row.peak_rss_bytes)));
     r.set("plan_bytes", json::Value::number(static_cast<int64_t>(row.plan_bytes)));
     r.set("flops_per_token", json::Value::number(row.flops_per_token));
+    r.set("int8_flops_per_token", json::Value::number(row.int8_flops_per_token));
+    r.set("peak_int8_gops", json::Value::number(row.peak_int8_ops() / kGiga));
     r.set("peak_gflops", json::Value::number(row.peak_flops() / kGiga));
     r.set("share_of_peak", json::Value::number(row.share_of_peak()));
     r.set("experts_per_step", json::Value::number(row.experts_per_step));

@@ -45,12 +45,14 @@ struct BenchRow {
   struct Round {
     double seconds = 0;
     double limit_bytes_per_s = 0;  // reading from memory with these threads, the mean over passes before every step
-    double peak_flops = 0;         // of the mode's arithmetic, likewise
+    double peak_flops = 0;         // of BF16 products in fast mode, of F32 in the others, likewise
+    double peak_int8_ops = 0;      // of 8-bit products; 0 where the mode has none
   };
   std::vector<Round> rounds;
   double bytes_per_token = 0;  // that must be read, see plan/step_cost.h
   double flops_per_token = 0;
-  double experts_per_step = 0;  // different (layer, expert) pairs
+  double int8_flops_per_token = 0;  // of those: products of 8-bit integers
+  double experts_per_step = 0;      // different (layer, expert) pairs
   uint64_t peak_rss_bytes = 0;
   uint64_t plan_bytes = 0;
 
@@ -61,7 +63,9 @@ struct BenchRow {
   double limit_bytes_per_s() const { return median_round().limit_bytes_per_s; }
   double peak_flops() const { return median_round().peak_flops; }
   double share_of_limit() const { return limit_bytes_per_s() > 0 ? read_bytes_per_s() / limit_bytes_per_s() : 0; }
-  double share_of_peak() const { return peak_flops() > 0 ? flops_per_token * tokens_per_s() / peak_flops() : 0; }
+  double peak_int8_ops() const { return median_round().peak_int8_ops; }
+  // The time that the operations would take at the peaks of their kinds, as a share of the time they took.
+  double share_of_peak() const;
 };
 
 struct BenchReport {

@@ -88,7 +88,8 @@ TEST(BenchmarkSlow, shares_are_rates_over_the_limits_of_the_run) {
     EXPECT_GT(row.limit_bytes_per_s(), 0);
     EXPECT_GT(row.peak_flops(), 0);
     EXPECT_DOUBLE_EQ(row.share_of_limit(), row.bytes_per_token * row.tokens_per_s() / row.limit_bytes_per_s());
-    EXPECT_DOUBLE_EQ(row.share_of_peak(), row.flops_per_token * row.tokens_per_s() / row.peak_flops());
+    EXPECT_GT(row.peak_int8_ops(), row.int8_flops_per_token > 0 ? 0 : -1);
+    EXPECT_LT(row.int8_flops_per_token, row.flops_per_token);
     EXPECT_GT(row.peak_rss_bytes, 0u);
     EXPECT_GT(row.plan_bytes, 0u);
   }
@@ -102,6 +103,19 @@ TEST(BenchmarkSlow, programs_get_a_list_with_the_documented_keys) {
   keys.resize(12);
   EXPECT_THAT(keys, ElementsAreArray({"phase", "tokens", "depth", "threads", "batch", "tokens_per_s", "bytes_per_token",
                                       "read_gbps", "limit_gbps", "share_of_limit", "peak_rss_bytes", "plan_bytes"}));
+}
+
+TEST(Benchmark, a_share_of_peak_weighs_operations_by_the_peaks_of_their_kinds) {
+  BenchRow row;
+  row.tokens = 10;
+  row.rounds = {{.seconds = 5, .limit_bytes_per_s = 1, .peak_flops = 100, .peak_int8_ops = 400}};
+  row.flops_per_token = 30;
+  EXPECT_DOUBLE_EQ(row.share_of_peak(), 30 * 2.0 / 100);
+  // 10 operations in floating point take 0.1 s at best, 20 in 8 bits 0.05 s; a token took 0.5 s.
+  row.int8_flops_per_token = 20;
+  EXPECT_DOUBLE_EQ(row.share_of_peak(), (0.1 + 0.05) / 0.5);
+  row.rounds[0].peak_int8_ops = 0;
+  EXPECT_EQ(row.share_of_peak(), 0) << "not measured";
 }
 
 TEST(Benchmark, the_median_of_rounds_is_a_rows_time) {

@@ -147,7 +147,8 @@ std::string examination_text(const Examination& e) {
   line("bandwidth", e.read_bytes_per_s > 0
                         ? fmt::format("{:.1f} GB/s read by {} threads", e.read_bytes_per_s / kGiga, e.n_threads)
                         : "not measured");
-  line("arithmetic", fmt::format("{:.0f} GFLOP/s F32, {:.0f} GFLOP/s BF16", e.f32_flops / kGiga, e.bf16_flops / kGiga));
+  line("arithmetic", fmt::format("{:.0f} GFLOP/s F32, {:.0f} GFLOP/s BF16, {:.0f} Gop/s in 8 bits", e.f32_flops / kGiga,
+                                 e.bf16_flops / kGiga, e.int8_ops / kGiga));
   line("huge pages", host.huge_pages.empty() ? "not known" : host.huge_pages);
   line("limits", fmt::format("{} open files, {} of locked memory", limit_text(host.open_files_max, false),
                              limit_text(host.locked_bytes_max, true)));
@@ -190,6 +191,7 @@ json::Value examination_to_json(const Examination& e) {
   value.set("read_gbps", json::Value::number(e.read_bytes_per_s / kGiga));
   value.set("f32_gflops", json::Value::number(e.f32_flops / kGiga));
   value.set("bf16_gflops", json::Value::number(e.bf16_flops / kGiga));
+  value.set("int8_gops", json::Value::number(e.int8_ops / kGiga));
   if (e.disk) {
     json::Value disk = json::Value::object();
     disk.set("file", json::Value::string(e.disk->file));

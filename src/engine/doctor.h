@@ -29,6 +29,7 @@ struct Examination {
   double read_bytes_per_s = 0;  // from memory; 0: there was no memory for the measurement
   double f32_flops = 0;
   double bf16_flops = 0;
+  double int8_ops = 0;
   std::optional<DiskSpeed> disk;  // of the model's folder
   uint64_t model_bytes = 0;       // of its weight files; 0: no model was named
   std::vector<GpuFacts> gpus = {};

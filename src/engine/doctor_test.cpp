@@ -26,6 +26,7 @@ Examination healthy() {
   e.read_bytes_per_s = 100e9;
   e.f32_flops = 1e12;
   e.bf16_flops = 2e12;
+  e.int8_ops = 4e12;
   return e;
 }
 

@@ -203,8 +203,9 @@ ops::ActivationRounding ForwardPass::Impl::rounding_for(const Weight& weight) co
       if (description.activation_scale == ActivationScale::kFloat) return ops::ActivationRounding::kE4m3FloatScale;
       return description.activation_block == 32 ? ops::ActivationRounding::kE4m3By32 : ops::ActivationRounding::kE4m3;
     case NumericMode::kFast:
-      if (weight.dtype == DType::kF4E2M1 && ops::has_int8_rows(device.shape())) return ops::ActivationRounding::kInt8;
-      if (is_block_type(weight.dtype)) return ops::ActivationRounding::kInt8Lanes;
+      if (ops::is_met_in_int8(weight.dtype) && ops::has_int8_rows(device.shape())) {
+        return is_block_type(weight.dtype) ? ops::ActivationRounding::kInt8Lanes : ops::ActivationRounding::kInt8;
+      }
       return weight.dtype == DType::kF32 ? ops::ActivationRounding::kNone : ops::ActivationRounding::kBf16;
   }
   return ops::ActivationRounding::kNone;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "ops/linear/linear.h"
+
 namespace hadal {
 namespace {
 
@@ -53,10 +55,6 @@ bool makes_keys(const LayerWeights& l, const Weight& w) {
   return std::any_of(std::begin(keys), std::end(keys), [&](const Weight* key) { return key == &w; });
 }
 
-double elements(const Weight& w) {
-  return static_cast<double>(w.rows) * static_cast<double>(w.cols);
-}
-
 // Entries that attention reads of those that a token sees.
 int64_t entries_attended(const ModelDescription& d, const LayerDescription& layer, int64_t visible) {
   return has_indexer(layer.attention) ? std::min(visible, d.index_topk) : visible;
@@ -101,6 +99,12 @@ WeightBytes weight_bytes(const ModelWeights& weights, bool mtp) {
   return bytes;
 }
 
+void StepCost::Elements::add(const Weight& w) {
+  const double n = static_cast<double>(w.rows) * static_cast<double>(w.cols);
+  all += n;
+  if (ops::is_met_in_int8(w.dtype)) int8 += n;
+}
+
 StepCost::StepCost(const ModelDescription& description, const ModelWeights& weights, const StateLayout& layout)
     : description_(description), layout_(layout) {
   embedding_row_bytes_ = static_cast<uint64_t>(weights.embed.row_bytes());
@@ -113,28 +117,29 @@ StepCost::StepCost(const ModelDescription& description, const ModelWeights& weig
         break;
       case MatrixUse::kHead:
         head_bytes_ += bytes;
-        head_elements_ += elements(w);
+        head_elements_.add(w);
         break;
       case MatrixUse::kExpert:
         ++n_expert_matrices;
         expert_bytes_ += static_cast<double>(bytes);
-        expert_elements_ += elements(w);
+        expert_elements_.add(w);
         break;
       case MatrixUse::kOther:
         dense_bytes_ += bytes;
-        dense_elements_ += elements(w);
+        dense_elements_.add(w);
         break;
     }
   });
   visit_layer(weights.layers.back(), [&](MatrixUse use, const Weight& w) {
     if (use != MatrixUse::kOther || makes_keys(weights.layers.back(), w)) return;
     last_dense_bytes_ += static_cast<uint64_t>(w.bytes());
-    last_dense_elements_ += elements(w);
+    last_dense_elements_.add(w);
   });
   // Three matrices make an expert.
   const double n_experts = static_cast<double>(std::max<uint64_t>(3, n_expert_matrices)) / 3;
   expert_bytes_ /= n_experts;
-  expert_elements_ /= n_experts;
+  expert_elements_.all /= n_experts;
+  expert_elements_.int8 /= n_experts;
 }
 
 uint64_t StepCost::experts_per_token() const {
@@ -174,23 +179,32 @@ double StepCost::attention_flops(const LayerDescription& layer, int64_t position
   return flops;
 }
 
+double StepCost::matrix_flops(const StepShape& shape, double Elements::*part) const {
+  const LayerDescription& last = description_.layers.back();
+  const int64_t logits_each = std::min(shape.tokens, shape.logits / shape.sequences);
+  const double experts_each = last.ffn == FfnKind::kMoe ? static_cast<double>(description_.n_experts_per_token) : 0;
+  const double per_token = dense_elements_.*part + expert_elements_.*part * static_cast<double>(experts_per_token());
+  const double of_last = last_dense_elements_.*part + expert_elements_.*part * experts_each;
+  const double each =
+      per_token * static_cast<double>(shape.tokens) - of_last * static_cast<double>(shape.tokens - logits_each);
+  return 2 * (static_cast<double>(shape.sequences) * each + head_elements_.*part * static_cast<double>(shape.logits));
+}
+
 double StepCost::flops(const StepShape& shape) const {
   const LayerDescription& last = description_.layers.back();
   const int64_t logits_each = std::min(shape.tokens, shape.logits / shape.sequences);
-  double flops = 0;  // of one sequence
+  double attention = 0;  // of one sequence
   for (int64_t t = 0; t < shape.tokens; ++t) {
     for (const LayerDescription& layer : description_.layers) {
       const bool is_needed = &layer != &last || t >= shape.tokens - logits_each;
-      if (is_needed) flops += attention_flops(layer, shape.position + t);
+      if (is_needed) attention += attention_flops(layer, shape.position + t);
     }
   }
-  const double per_token = dense_elements_ + expert_elements_ * static_cast<double>(experts_per_token());
-  const double of_last =
-      last_dense_elements_ +
-      (last.ffn == FfnKind::kMoe ? expert_elements_ * static_cast<double>(description_.n_experts_per_token) : 0);
-  flops +=
-      2 * (per_token * static_cast<double>(shape.tokens) - of_last * static_cast<double>(shape.tokens - logits_each));
-  return static_cast<double>(shape.sequences) * flops + 2 * head_elements_ * static_cast<double>(shape.logits);
+  return static_cast<double>(shape.sequences) * attention + matrix_flops(shape, &Elements::all);
+}
+
+double StepCost::int8_flops(const StepShape& shape) const {
+  return matrix_flops(shape, &Elements::int8);
 }
 
 }  // namespace hadal

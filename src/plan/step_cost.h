@@ -45,6 +45,8 @@ class StepCost {
 
   uint64_t bytes(const StepShape& shape) const;
   double flops(const StepShape& shape) const;
+  // Of those, what fast mode computes in 8-bit integers on a CPU: FP4 and block types (ops/linear/linear.h).
+  double int8_flops(const StepShape& shape) const;
 
   // (layer, expert) pairs that one token uses.
   uint64_t experts_per_token() const;
@@ -60,10 +62,17 @@ class StepCost {
   uint64_t head_bytes_ = 0;
   uint64_t embedding_row_bytes_ = 0;
   double expert_bytes_ = 0;  // of one routed expert, the mean over all
-  double dense_elements_ = 0;
-  double last_dense_elements_ = 0;
-  double head_elements_ = 0;
-  double expert_elements_ = 0;
+  struct Elements {
+    double all = 0;
+    double int8 = 0;
+    void add(const Weight& w);
+  };
+  double matrix_flops(const StepShape& shape, double Elements::*part) const;  // all sequences together
+
+  Elements dense_elements_;
+  Elements last_dense_elements_;
+  Elements head_elements_;
+  Elements expert_elements_;
 };
 
 }  // namespace hadal

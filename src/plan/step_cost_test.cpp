@@ -97,6 +97,19 @@ TEST_F(StepCostTest, operations_are_those_of_matrices_and_attention) {
   EXPECT_DOUBLE_EQ(cost().flops({.position = 99}), matrices + 4.0 * 8 * (16 + 16 + 6) + 2.0 * 15 * 25);
 }
 
+TEST_F(StepCostTest, fp4_and_block_types_are_met_in_8_bits) {
+  EXPECT_EQ(cost().int8_flops({}), 0);
+  const double all = cost().flops({.tokens = 3});
+  for (LayerWeights& layer : weights_.layers) {
+    for (ExpertWeights& e : layer.experts) e.w1.dtype = e.w3.dtype = e.w2.dtype = DType::kF4E2M1;
+  }
+  // Three tokens, two experts of 48 in each of two layers; of the last layer only the token with logits.
+  EXPECT_DOUBLE_EQ(cost().int8_flops({.tokens = 3}), 2.0 * (3 + 1) * 2 * 48);
+  weights_.head.dtype = DType::kQ8_0;
+  EXPECT_DOUBLE_EQ(cost().int8_flops({.tokens = 3}), 2.0 * ((3 + 1) * 2 * 48 + 800));
+  EXPECT_DOUBLE_EQ(cost().flops({.tokens = 3}), all);
+}
+
 TEST_F(StepCostTest, a_token_without_logits_computes_the_last_layer_for_its_keys_alone) {
   EXPECT_DOUBLE_EQ(cost().flops({.logits = 0}), 2.0 * (32 + 2 * 48) + 4.0 * 8);
 }

@@ -119,6 +119,8 @@ const CeilingLoops kCeilingLoopsPortable = {
     .f32_flops_per_round = 2 * kPortableChains,
     .bf16 = f32_portable,
     .bf16_flops_per_round = 2 * kPortableChains,
+    .int8 = f32_portable,
+    .int8_ops_per_round = 2 * kPortableChains,
 };
 
 double measure_read_bandwidth(CpuDevice& cpu) {
@@ -143,30 +145,50 @@ double measure_bf16_flops(CpuDevice& cpu) {
   return measure_flops(cpu, loops.bf16, loops.bf16_flops_per_round);
 }
 
+double measure_int8_ops(CpuDevice& cpu) {
+  const CeilingLoops& loops = loops_for(cpu.level());
+  return measure_flops(cpu, loops.int8, loops.int8_ops_per_round);
+}
+
 LimitProbe::LimitProbe(CpuDevice& cpu, Arithmetic arithmetic)
-    : cpu_(cpu),
-      loops_(loops_for(cpu.level())),
-      loop_(arithmetic == Arithmetic::kBf16 ? loops_.bf16 : loops_.f32),
-      flops_per_round_(arithmetic == Arithmetic::kBf16 ? loops_.bf16_flops_per_round : loops_.f32_flops_per_round),
-      buffer_(read_buffer(cpu)),
-      n_rounds_(rounds_of_a_pass(cpu, loop_)) {}
+    : cpu_(cpu), loops_(loops_for(cpu.level())), buffer_(read_buffer(cpu)) {
+  if (arithmetic == Arithmetic::kF32) {
+    floats_ = compute(loops_.f32, loops_.f32_flops_per_round);
+  } else {
+    floats_ = compute(loops_.bf16, loops_.bf16_flops_per_round);
+    int8_ = compute(loops_.int8, loops_.int8_ops_per_round);
+  }
+}
+
+LimitProbe::Compute LimitProbe::compute(float (*loop)(int64_t n_rounds), int64_t ops_per_round) const {
+  return {.loop = loop, .ops_per_round = ops_per_round, .n_rounds = rounds_of_a_pass(cpu_, loop)};
+}
+
+void LimitProbe::pass(Compute& compute) const {
+  compute.seconds += compute_seconds(cpu_, compute.loop, compute.n_rounds);
+}
 
 void LimitProbe::pass() {
   if (buffer_.bytes() > 0) read_s_ += read_seconds(cpu_, loops_, buffer_, n_passes_);
-  compute_s_ += compute_seconds(cpu_, loop_, n_rounds_);
+  pass(*floats_);
+  if (int8_) pass(*int8_);
   ++n_passes_;
+}
+
+// Operations a second over the passes since the last call.
+double LimitProbe::take(std::optional<Compute>& compute, double n_passes) const {
+  if (!compute) return 0;
+  const double seconds = std::exchange(compute->seconds, 0);
+  const auto ops = static_cast<double>(compute->n_rounds * compute->ops_per_round) * cpu_.pool().size();
+  return seconds > 0 ? n_passes * ops / seconds : 0;
 }
 
 LimitProbe::Limits LimitProbe::take() {
   const auto n = static_cast<double>(std::exchange(n_passes_, 0));
   const double read_s = std::exchange(read_s_, 0);
-  const double compute_s = std::exchange(compute_s_, 0);
-  Limits limits;
-  if (read_s > 0) limits.bytes_per_s = n * static_cast<double>(kReadPassBytes) / read_s;
-  if (compute_s > 0) {
-    limits.flops = n * static_cast<double>(n_rounds_ * flops_per_round_) * cpu_.pool().size() / compute_s;
-  }
-  return limits;
+  return {.bytes_per_s = read_s > 0 ? n * static_cast<double>(kReadPassBytes) / read_s : 0,
+          .flops = take(floats_, n),
+          .int8_ops = take(int8_, n)};
 }
 
 }  // namespace hadal

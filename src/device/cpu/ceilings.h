@@ -5,6 +5,8 @@
 // of the device and the widest instructions of its level, and gives the best of several passes.
 #pragma once
 
+#include <optional>
+
 #include "device/buffer.h"
 #include "device/device.h"
 
@@ -23,20 +25,24 @@ double measure_f32_flops(CpuDevice& cpu);
 // are widened there.
 double measure_bf16_flops(CpuDevice& cpu);
 
+// Operations a second of products of 8-bit integers that are summed in 32 bits. On the portable level the F32 figure.
+double measure_int8_ops(CpuDevice& cpu);
+
 // The same limits a few milliseconds at a time, between the steps of what is measured against them: a virtual machine
 // whose processors are moved about has half its bandwidth from one second to the next.
 class LimitProbe {
  public:
-  enum class Arithmetic { kF32, kBf16 };
+  enum class Arithmetic { kF32, kBf16AndInt8 };
   struct Limits {
     double bytes_per_s = 0;  // 0 when the system has no memory for the buffer
     double flops = 0;
+    double int8_ops = 0;  // 0 for kF32
   };
 
   // Allocates and fills 1 GiB. The device must outlive the probe.
   LimitProbe(CpuDevice& cpu, Arithmetic arithmetic);
 
-  // One pass of each kind: 128 MiB and 2 ms.
+  // One pass of each kind: 128 MiB and 2 ms for each arithmetic.
   void pass();
   // Means over the passes since the last call.
   Limits take();
@@ -44,15 +50,23 @@ class LimitProbe {
   uint64_t resident_bytes() const { return buffer_.bytes(); }
 
  private:
+  struct Compute {
+    float (*loop)(int64_t n_rounds);
+    int64_t ops_per_round;
+    int64_t n_rounds;  // in a pass
+    double seconds = 0;
+  };
+  Compute compute(float (*loop)(int64_t n_rounds), int64_t ops_per_round) const;
+  void pass(Compute& compute) const;
+  double take(std::optional<Compute>& compute, double n_passes) const;
+
   CpuDevice& cpu_;
   const CeilingLoops& loops_;
-  float (*loop_)(int64_t n_rounds);
-  int64_t flops_per_round_;
+  std::optional<Compute> floats_;
+  std::optional<Compute> int8_;
   Buffer buffer_;
-  int64_t n_rounds_;  // of the arithmetic loop, in a pass
   int64_t n_passes_ = 0;
   double read_s_ = 0;
-  double compute_s_ = 0;
 };
 
 }  // namespace hadal

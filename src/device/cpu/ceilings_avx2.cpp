@@ -39,6 +39,23 @@ float f32_avx2(int64_t n_rounds) {
   return _mm256_cvtss_f32(x[0]);
 }
 
+// Pairs of products, pairs of pairs, the sum: three instructions for what VNNI does in one.
+float int8_avx2(int64_t n_rounds) {
+  const __m256i a = _mm256_set1_epi8(1);
+  const __m256i ones = _mm256_set1_epi16(1);
+  __m256i x[kChains];
+  unrolled<kChains>([&](auto k) HADAL_INLINE { x[k] = _mm256_setzero_si256(); });
+  for (int64_t i = 0; i < n_rounds; ++i) {
+    unrolled<kChains>([&](auto k) HADAL_INLINE {
+      __m256i b = a;
+      asm volatile("" : "+x"(b));  // The products are equal; a compiler must not see it.
+      x[k] = _mm256_add_epi32(x[k], _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), ones));
+    });
+  }
+  unrolled<kChains - 1>([&](auto k) HADAL_INLINE { x[0] = _mm256_add_epi32(x[0], x[k + 1]); });
+  return static_cast<float>(_mm256_cvtsi256_si32(x[0]));
+}
+
 }  // namespace
 
 const CeilingLoops kCeilingLoopsAvx2 = {
@@ -48,6 +65,8 @@ const CeilingLoops kCeilingLoopsAvx2 = {
     .f32_flops_per_round = 2 * 8 * kChains,
     .bf16 = f32_avx2,
     .bf16_flops_per_round = 2 * 8 * kChains,
+    .int8 = int8_avx2,
+    .int8_ops_per_round = 2 * 32 * kChains,
 };
 
 }  // namespace hadal

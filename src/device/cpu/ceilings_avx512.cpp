@@ -54,6 +54,21 @@ float bf16_avx512(int64_t n_rounds) {
   return _mm512_cvtss_f32(x[0]);
 }
 
+float int8_avx512(int64_t n_rounds) {
+  const __m512i a = _mm512_set1_epi8(1);
+  const __m512i b = _mm512_set1_epi8(1);
+  __m512i x[kChains];
+  unrolled<kChains>([&](auto k) HADAL_INLINE { x[k] = _mm512_setzero_si512(); });
+  for (int64_t i = 0; i < n_rounds; ++i) {
+    unrolled<kChains>([&](auto k) HADAL_INLINE {
+      x[k] = _mm512_dpbusd_epi32(x[k], a, b);
+      asm volatile("" : "+v"(x[k]));
+    });
+  }
+  unrolled<kChains - 1>([&](auto k) HADAL_INLINE { x[0] = _mm512_add_epi32(x[0], x[k + 1]); });
+  return static_cast<float>(_mm512_cvtsi512_si32(x[0]));
+}
+
 }  // namespace
 
 const CeilingLoops kCeilingLoopsAvx512 = {
@@ -63,6 +78,8 @@ const CeilingLoops kCeilingLoopsAvx512 = {
     .f32_flops_per_round = 2 * 16 * kChains,
     .bf16 = bf16_avx512,
     .bf16_flops_per_round = 2 * 32 * kChains,
+    .int8 = int8_avx512,
+    .int8_ops_per_round = 2 * 64 * kChains,
 };
 
 }  // namespace hadal

@@ -16,6 +16,7 @@ void BM_ceiling(benchmark::State& state) {
 }
 BENCHMARK(BM_ceiling<measure_read_bandwidth>)->DenseRange(0, 2)->Iterations(1)->Unit(benchmark::kMillisecond);
 BENCHMARK(BM_ceiling<measure_f32_flops>)->DenseRange(0, 2)->Iterations(1)->Unit(benchmark::kMillisecond);
+BENCHMARK(BM_ceiling<measure_int8_ops>)->DenseRange(0, 2)->Iterations(1)->Unit(benchmark::kMillisecond);
 BENCHMARK(BM_ceiling<measure_bf16_flops>)->DenseRange(0, 2)->Iterations(1)->Unit(benchmark::kMillisecond);
 
 }  // namespace

@@ -17,6 +17,9 @@ struct CeilingLoops {
   int64_t f32_flops_per_round;
   float (*bf16)(int64_t n_rounds);
   int64_t bf16_flops_per_round;
+  // Products of 8-bit integers, summed in 32 bits.
+  float (*int8)(int64_t n_rounds);
+  int64_t int8_ops_per_round;
 };
 
 extern const CeilingLoops kCeilingLoopsPortable;

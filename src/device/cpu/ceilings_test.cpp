@@ -32,6 +32,7 @@ TEST(Ceilings, every_compute_loop_does_its_rounds) {
     EXPECT_EQ(loops->f32(0), 0.0f);
     EXPECT_LT(loops->f32(10), loops->f32(1000)) << cpu_level_name(loops->level);
     EXPECT_LT(loops->bf16(10), loops->bf16(1000)) << cpu_level_name(loops->level);
+    EXPECT_LT(loops->int8(10), loops->int8(1000)) << cpu_level_name(loops->level);
   }
 }
 
@@ -39,17 +40,19 @@ TEST(Ceilings, measured_limits_are_positive) {
   CpuDevice cpu({.n_threads = 2});
   EXPECT_GT(measure_f32_flops(cpu), 0.0);
   EXPECT_GT(measure_bf16_flops(cpu), 0.0);
+  EXPECT_GT(measure_int8_ops(cpu), 0.0);
 }
 
 TEST(Ceilings, a_probe_gives_the_means_of_its_passes_once) {
   CpuDevice cpu({.n_threads = 1});
-  LimitProbe probe(cpu, LimitProbe::Arithmetic::kBf16);
+  LimitProbe probe(cpu, LimitProbe::Arithmetic::kBf16AndInt8);
   EXPECT_EQ(probe.take().flops, 0.0) << "no pass yet";
   probe.pass();
   probe.pass();
   const LimitProbe::Limits limits = probe.take();
   EXPECT_GT(limits.bytes_per_s, 0.0);
   EXPECT_GT(limits.flops, 0.0);
+  EXPECT_GT(limits.int8_ops, 0.0);
   EXPECT_GT(probe.resident_bytes(), 0u);
   EXPECT_EQ(probe.take().bytes_per_s, 0.0) << "taken";
 }

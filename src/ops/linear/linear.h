@@ -29,6 +29,10 @@ inline constexpr size_t kActivationRoundings = 7;
 
 // Whether a device multiplies 8-bit rows with FP4 weights; others take BF16 ones in the fast mode.
 bool has_int8_rows(const Device::Shape& device);
+// Whether fast mode multiplies weights of this type in 8 bits, on a device that has_int8_rows.
+inline bool is_met_in_int8(DType weight) {
+  return weight == DType::kF4E2M1 || is_block_type(weight);
+}
 
 enum class RowFormat { kF32, kBf16, kInt8, kInt8Lanes };
 
