@@ -7,7 +7,7 @@ set -eu -o pipefail
 # To build and run Hadal. ccache and mold only make builds faster; `hadal pull` trusts the hubs that ca-certificates
 # vouch for.
 product=(g++ cmake ninja-build pkg-config
-  libsimdjson-dev libfmt-dev libxxhash-dev libssl-dev libpcre2-dev libcli11-dev libedit-dev
+  libsimdjson-dev libfmt-dev libxxhash-dev libssl-dev libpcre2-dev libutf8proc-dev libcli11-dev libedit-dev
   libcurl4-openssl-dev)
 product_optional=(ccache mold ca-certificates)
 

@@ -89,8 +89,6 @@ Result<std::shared_ptr<const LoadedModel>> LoadedModel::open(ModelFiles files) {
   HADAL_ASSIGN(Checkpoint checkpoint, std::move(opened));
   HADAL_ASSIGN(WeightSet weights, WeightSet::bind(description, checkpoint));
   if (!weights.has_mtp()) description.mtp_layers.clear();
-  HADAL_ASSIGN(std::vector<int32_t> engram_classes, read_engram_token_map(files, description));
-  weights.set_engram_classes(std::move(engram_classes));
   auto model = std::make_shared<LoadedModel>(std::move(files), std::move(checkpoint), std::move(description),
                                              std::move(weights));
 
@@ -107,6 +105,8 @@ Result<std::shared_ptr<const LoadedModel>> LoadedModel::open(ModelFiles files) {
     model->tokenizer_file_bytes = file.size();
   }
   const Tokenizer* tokenizer = model->tokenizer ? &*model->tokenizer : nullptr;
+  HADAL_ASSIGN(std::vector<int32_t> classes, read_engram_token_map(model->files, model->description, tokenizer));
+  model->weights.set_engram_classes(std::move(classes));
   HADAL_ASSIGN(model->prompt_encoding, find_prompt_encoding(model->files, gguf, model->description, tokenizer));
   HADAL_ASSIGN(model->generation, read_generation_defaults(model->files, gguf));
   model->identity = model_identity(model->description, model->checkpoint);

@@ -201,7 +201,7 @@ TEST(EngramTokenMap, that_is_missing_is_asked_for) {
   CheckpointBuilder builder = CheckpointBuilder::from(kData / "v41-random");
   ModelFiles files = builder.files();
   const ModelDescription d = must(parse_model_config(published(), "config.json"));
-  const Result<std::vector<int32_t>> map = read_engram_token_map(files, d);
+  const Result<std::vector<int32_t>> map = read_engram_token_map(files, d, nullptr);
   ASSERT_FALSE(map.ok());
   EXPECT_THAT(map.error().to_string(), HasSubstr("engram_token_map.json"));
 }

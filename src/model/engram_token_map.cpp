@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "model/description_fields.h"
+#include "model/engram_token_classes.h"
 
 namespace hadal {
 namespace {
@@ -67,7 +68,8 @@ Result<std::vector<int32_t>> parse_engram_token_map_bytes(std::span<const std::b
   return classes;
 }
 
-Result<std::vector<int32_t>> read_engram_token_map(ModelFiles& files, const ModelDescription& d) {
+Result<std::vector<int32_t>> read_engram_token_map(ModelFiles& files, const ModelDescription& d,
+                                                   const Tokenizer* tokenizer) {
   if (!has_part(d, ModelPart::kEngram)) return std::vector<int32_t>();
   const auto place = [&](std::string_view file) { return fmt::format("{}/{}", files.place(), file); };
   if (!files.has(kEngramTokenMapFile) && files.has(kEngramTokenMapBytesFile)) {
@@ -75,13 +77,14 @@ Result<std::vector<int32_t>> read_engram_token_map(ModelFiles& files, const Mode
     return parse_engram_token_map_bytes(bytes, d, place(kEngramTokenMapBytesFile));
   }
   if (!files.has(kEngramTokenMapFile)) {
+    if (tokenizer != nullptr) return engram_token_classes(*tokenizer, d, place("tokenizer.json"));
     return Error{.code = ErrorCode::kNotFound,
                  .what = "the model has no token map for Engram",
                  .in = files.place(),
                  .want = fmt::format("{} (or {}) beside the weights: one class per token", kEngramTokenMapFile,
                                      kEngramTokenMapBytesFile),
                  .found = "none",
-                 .hint = "it follows from the tokenizer, but computing it is not supported yet: put the map there"};
+                 .hint = "it is made from the tokenizer: put the release's tokenizer.json there"};
   }
   HADAL_ASSIGN(const std::string_view text, files.text(kEngramTokenMapFile, kFileBytesMax));
   return parse_engram_token_map(text, d, place(kEngramTokenMapFile));

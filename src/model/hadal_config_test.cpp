@@ -205,7 +205,7 @@ TEST(HadalConfig, the_token_map_may_be_bytes) {
   const auto read = [&](const std::string& text) {
     folder.write("engram_token_map.bin", text);
     ModelFiles files = must(ModelFiles::open(folder.path()));
-    return read_engram_token_map(files, d);
+    return read_engram_token_map(files, d, nullptr);
   };
   const std::vector<int32_t> classes = must(read(bytes));
   ASSERT_EQ(classes.size(), 512u);

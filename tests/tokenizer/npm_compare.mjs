@@ -91,7 +91,10 @@ async function checkGoldens(tool, folder) {
     const skipped = await tool.ask({ op: 'decode', ids: golden.ids, skip_special: true });
     expectEqual(skipped.text, golden.skip_special, `decoding of ${golden.ids} without special tokens`);
   }
-  console.log(`goldens: ${tokens.length} texts, ${decodings.length} decodings`);
+  const map = JSON.parse(readFileSync(join(folder, 'engram_map.json'), 'utf8'));
+  const { sha256 } = await tool.ask({ op: 'engram_classes', n_classes: map.compressed_size });
+  expectEqual(sha256, map.map_int32_le_sha256, "Engram's classes of the vocabulary");
+  console.log(`goldens: ${tokens.length} texts, ${decodings.length} decodings, ${map.compressed_size} classes`);
 }
 
 const median = (numbers) => [...numbers].sort((a, b) => a - b)[numbers.length >> 1];

@@ -4,6 +4,7 @@
 //   (at start) {"vocab_size":128815,"load_ms":120.5,"memory_bytes":6543210}
 //   {"op":"encode","text":"hi","recognise":true}              {"ids":[6152],"ns":830}
 //   {"op":"decode","ids":[6152],"skip_special":false}         {"text":"hi"}
+//   {"op":"engram_classes","n_classes":98627}                 {"sha256":"..."} of the map as little-endian int32
 //
 // ns is the time of encoding alone. Any mistake ends the program with a message and exit code 1.
 #include <fmt/format.h>
@@ -13,8 +14,10 @@
 #include <cstdlib>
 #include <string>
 
+#include "base/hash.h"
 #include "base/io.h"
 #include "base/json.h"
+#include "model/engram_token_classes.h"
 #include "tokenizer/tokenizer.h"
 
 namespace hadal {
@@ -52,6 +55,23 @@ std::string decode(const Tokenizer& tokenizer, const Value& request) {
   return fmt::format("{{\"text\":{}}}\n", json::quote(text));
 }
 
+std::string engram_classes(const Tokenizer& tokenizer, const Value& request) {
+  ModelDescription d;
+  d.vocab_size = tokenizer.vocab_size();
+  d.engram_n_classes = request.find("n_classes")->as_int().value_or(0);
+  const std::vector<int32_t> classes = value_or_exit(engram_token_classes(tokenizer, d, "tokenizer"));
+  Sha256Hasher hasher;
+  hasher.update(std::as_bytes(std::span(classes)));
+  return fmt::format("{{\"sha256\":\"{}\"}}\n", to_hex(hasher.finish()));
+}
+
+std::string answer_to(const Tokenizer& tokenizer, const Value& request) {
+  const std::string& op = request.find("op")->as_string();
+  if (op == "encode") return encode(tokenizer, request);
+  if (op == "decode") return decode(tokenizer, request);
+  return engram_classes(tokenizer, request);
+}
+
 int run(const char* path) {
   const std::string file = value_or_exit(read_file(path, uint64_t{1} << 30));
   const Clock::time_point begin = Clock::now();
@@ -66,8 +86,7 @@ int run(const char* path) {
     const ssize_t bytes = ::getline(&line, &capacity, stdin);
     if (bytes <= 0) break;
     const Value request = value_or_exit(json::parse({line, static_cast<size_t>(bytes)}, "request"));
-    const bool is_encode = request.find("op")->as_string() == "encode";
-    const std::string answer = is_encode ? encode(tokenizer, request) : decode(tokenizer, request);
+    const std::string answer = answer_to(tokenizer, request);
     std::fwrite(answer.data(), 1, answer.size(), stdout);
     std::fflush(stdout);
   }
