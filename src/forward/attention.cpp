@@ -12,23 +12,24 @@
 namespace hadal {
 
 Result<void> ForwardPass::Impl::attention(size_t layer, const LayerDescription& layer_description,
-                                          const LayerWeights& layer_weights, const Rows& rows, const float* in,
+                                          const LayerWeights& layer_weights, const Rows& rows, Activations& x,
                                           StepObserver& observer) {
   const ModelDescription& d = description;
   const int64_t T = rows.T();
   const float* cos_sin = rows.cos_sin[inputs.rope_of(layer_description)];
 
-  norm_rows(in, layer_weights.attn_norm, workspace.normed, T, d.hidden);
-  Activations x(device, workspace, workspace.normed, T, d.hidden);
   const bool is_choosing = layer_description.chooses_entries();
-  if (is_choosing) apply(layer_weights.indexer.weights_proj, x, workspace.index_w, d.index_n_heads);
-  apply(layer_weights.wq_a, x, workspace.q_latent, d.q_lora_rank);
+  std::vector<Product> products =
+      key_products(layer, layer_description, layer_weights, rows.spans.front().state->layout());
+  products.push_back({layer_weights.wq_a, workspace.q_latent, d.q_lora_rank});
+  if (is_choosing) products.push_back({layer_weights.indexer.weights_proj, workspace.index_w, d.index_n_heads});
+  apply(products, x);
   // Last of what reads x: index keys of CSA2 are made of latents, which are packed in its place.
   window_keys(layer, layer_description, layer_weights, rows, x);
 
   // Queries from the latent; in V4 per head normed without a gain.
-  norm_rows(workspace.q_latent, layer_weights.q_norm, workspace.q_latent, T, d.q_lora_rank);
-  Activations latent(device, workspace, workspace.q_latent, T, d.q_lora_rank);
+  Activations latent = normed(workspace.q_latent, layer_weights.q_norm, workspace.q_latent, T, d.q_lora_rank,
+                              rounding_for(layer_weights.wq_b));
   apply(layer_weights.wq_b, latent, workspace.q, d.n_heads * d.head_dim);
   if (d.has_query_norm) norm_rows(workspace.q, {}, workspace.q, T * d.n_heads, d.head_dim);
   ops::rope(device, {.x = workspace.q,
@@ -66,13 +67,31 @@ Result<void> ForwardPass::Impl::attention(size_t layer, const LayerDescription& 
   return {};
 }
 
-// Keys and values of new tokens into workspace.kv, the entries that they complete into the state. x [T, C] is the
-// normed input.
+std::vector<ForwardPass::Impl::Product> ForwardPass::Impl::key_products(size_t layer,
+                                                                        const LayerDescription& layer_description,
+                                                                        const LayerWeights& layer_weights,
+                                                                        const StateLayout& layout) {
+  std::vector<Product> products = {{layer_weights.wkv, workspace.kv, description.head_dim}};
+  if (!layer_description.makes_entries() || layer_description.attention == AttentionKind::kCsa2) return products;
+  const auto add = [&](const CompressorWeights& compressor, float* k, float* z, int64_t width) {
+    products.push_back({compressor.wkv, k, width});
+    products.push_back({compressor.wgate, z, width});
+  };
+  const LayerLayout& of_layer = layout.layers[layer];
+  add(layer_weights.compressor, workspace.compressor_k, workspace.compressor_z, of_layer.compressor.width());
+  if (has_indexer(layer_description.attention)) {
+    add(layer_weights.indexer.compressor, workspace.index_compressor_k, workspace.index_compressor_z,
+        of_layer.index_compressor.width());
+  }
+  return products;
+}
+
+// Keys and values of new tokens, of which workspace.kv has the products, and the entries that they complete into the
+// state. x [T, C] is the normed input.
 void ForwardPass::Impl::window_keys(size_t layer, const LayerDescription& layer_description,
                                     const LayerWeights& layer_weights, const Rows& rows, Activations& x) {
   const ModelDescription& d = description;
   const int64_t T = rows.T();
-  apply(layer_weights.wkv, x, workspace.kv, d.head_dim);
   // Normed and rotated; rounding and storing follow per sequence.
   norm_rows(workspace.kv, layer_weights.kv_norm, workspace.kv, T, d.head_dim);
   ops::rope(device, {.x = workspace.kv,
@@ -99,8 +118,8 @@ void ForwardPass::Impl::window_keys(size_t layer, const LayerDescription& layer_
   }
   // In the release's order: the index first.
   const bool is_sparse = has_indexer(layer_description.attention);
-  if (is_sparse) compress(layer_weights.indexer.compressor, layer_description, layer, true, rows, x);
-  compress(layer_weights.compressor, layer_description, layer, false, rows, x);
+  if (is_sparse) compress(layer_weights.indexer.compressor, layer_description, layer, true, rows);
+  compress(layer_weights.compressor, layer_description, layer, false, rows);
 }
 
 // What window_keys left in workspace.kv, into the rings. With kWorkspace also into workspace.window_rows, each

@@ -6,9 +6,10 @@
 
 namespace hadal {
 
-// What wkv and wgate left in workspace.compressor_k and compressor_z, joined to the rows that waited.
+// What wkv and wgate left in k and z, joined to the rows that waited.
 int64_t ForwardPass::Impl::pool_groups(const CompressorWeights& compressor_weights, const CompressorLayout& layout,
-                                       size_t kind, std::span<const RowSpan> spans, Pooled pooled) {
+                                       size_t kind, const float* k, const float* z, std::span<const RowSpan> spans,
+                                       Pooled pooled) {
   const int64_t width = layout.width();
   std::vector<ops::CompressorRows> joins;
   std::vector<ops::Compress> pools;
@@ -17,8 +18,8 @@ int64_t ForwardPass::Impl::pool_groups(const CompressorWeights& compressor_weigh
   for (const RowSpan& span : spans) {
     const SpanGroups& groups = span.groups[kind];
     const ops::CompressorRows joined = {
-        .fresh_k = workspace.compressor_k + span.row0 * width,
-        .fresh_z = workspace.compressor_z + span.row0 * width,
+        .fresh_k = k + span.row0 * width,
+        .fresh_z = z + span.row0 * width,
         .previous = layout.overlaps() ? span.state->tail_floats(layout.previous_offset) : nullptr,
         .pending = span.state->tail_floats(layout.pending_offset),
         .rows = joined_rows,
@@ -51,18 +52,18 @@ int64_t ForwardPass::Impl::pool_groups(const CompressorWeights& compressor_weigh
 }
 
 void ForwardPass::Impl::compress(const CompressorWeights& compressor_weights, const LayerDescription& layer_description,
-                                 size_t layer, bool is_index, const Rows& rows, Activations& x) {
+                                 size_t layer, bool is_index, const Rows& rows) {
   const StateLayout& state_layout = rows.spans.front().state->layout();
   const LayerLayout& layer_layout = state_layout.layers[layer];
   const CompressorLayout& layout = is_index ? layer_layout.index_compressor : layer_layout.compressor;
   const StateOptions& state_options = state_layout.options;
   const int64_t rope_dim = is_index ? 0 : description.rope_head_dim;
   const size_t kind = inputs.kind_of(layer_description);
-  apply(compressor_weights.wkv, x, workspace.compressor_k, layout.width());
-  apply(compressor_weights.wgate, x, workspace.compressor_z, layout.width());
+  const float* k = is_index ? workspace.index_compressor_k : workspace.compressor_k;
+  const float* z = is_index ? workspace.index_compressor_z : workspace.compressor_z;
 
   for (const std::span<const RowSpan> spans : batches_of(rows)) {
-    const int64_t n_groups = pool_groups(compressor_weights, layout, kind, spans, Pooled::kRotated);
+    const int64_t n_groups = pool_groups(compressor_weights, layout, kind, k, z, spans, Pooled::kRotated);
     if (n_groups == 0) continue;
     ops::round_rows(device, {.x = workspace.entries,
                              .T = n_groups,

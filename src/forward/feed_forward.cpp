@@ -26,12 +26,9 @@ ops::RouterScore router_score(ScoreFunc score_func) {
 }  // namespace
 
 Result<void> ForwardPass::Impl::feed_forward(size_t layer, const LayerDescription& layer_description,
-                                             const LayerWeights& layer_weights, const Rows& rows, const float* in,
+                                             const LayerWeights& layer_weights, const Rows& rows, Activations& x,
                                              StepObserver& observer) {
-  const ModelDescription& d = description;
   const int64_t T = rows.T();
-  norm_rows(in, layer_weights.ffn_norm, workspace.normed, T, d.hidden);
-  Activations x(device, workspace, workspace.normed, T, d.hidden);
   if (layer_description.ffn == FfnKind::kDense) {
     dense_network(layer_weights, rows, x);
     if (options.inputs != nullptr) observe_network(layer_weights.dense, workspace.normed, T);

@@ -10,6 +10,7 @@
 #include "forward/step_inputs.h"
 #include "forward/workspace.h"
 #include "ops/linear/linear.h"
+#include "ops/rms_norm/rms_norm.h"
 
 namespace hadal {
 
@@ -21,6 +22,9 @@ class Activations {
       : device_(device), workspace_(workspace), x_(x), T_(T), K_(K), groups_(groups) {}
 
   const ops::PackedRows& rounded(ops::ActivationRounding rounding);
+  // Room for the rows of this rounding where who makes x can pack them beside it; rounded() finds them then. Without
+  // data where that is left to rounded().
+  ops::PackedRows packed_beside(ops::ActivationRounding rounding);
   void show(const Weight& weight, InputObserver& observer) const;
 
  private:
@@ -72,6 +76,18 @@ struct ForwardPass::Impl {
   void apply(const Weight& weight, Activations& x, float* y, int64_t y_stride);
   // RMSNorm of rows [rows, width] that follow each other; without a gain when it is empty. y may be x.
   void norm_rows(const float* x, Vector gain, float* y, int64_t rows, int64_t width);
+  ops::RmsNorm norm_of(const float* x, Vector gain, float* y, int64_t rows, int64_t width,
+                       const ops::PackedRows& packed) const;
+  // The same into activations that matrices of this rounding will read.
+  Activations normed(const float* x, Vector gain, float* y, int64_t rows, int64_t width,
+                     ops::ActivationRounding rounding);
+  // Matrices that read the same activations, all at once.
+  struct Product {
+    const Weight& weight;
+    float* y;
+    int64_t y_stride;
+  };
+  void apply(std::span<const Product> products, Activations& x);
   Result<void> block(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
                      const Rows& rows, float* streams, StepObserver& observer);
   // What later tokens need of these rows in this layer, and nothing else.
@@ -81,26 +97,31 @@ struct ForwardPass::Impl {
   void remember(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
                 const Rows& rows, const float* streams);
 
-  // residual.cpp: streams -> a sublayer's input [T, C], valid until the next call; workspace.sublayer_out -> streams;
-  // streams -> one stream
-  const float* enter_sublayer(const MhcWeights& hc, const float* streams, const Rows& rows);
+  // residual.cpp: streams -> a sublayer's normed input [T, C] in workspace.normed, which matrices of this rounding will
+  // read; workspace.sublayer_out -> streams; streams -> one stream, normed into workspace.head_normed
+  Activations enter_sublayer(const MhcWeights& hc, Vector gain, ops::ActivationRounding rounding, const float* streams,
+                             const Rows& rows);
   void leave_sublayer(float* streams, const Rows& rows);
-  void collapse_head(const MhcWeights& hc, const float* streams, const float* mix, int64_t T, float* out);
+  Activations collapse_head(const MhcWeights& hc, Vector gain, const float* streams, const float* mix, int64_t T,
+                            float* collapsed);
 
   // engram.cpp
   void engram(size_t layer, const EngramWeights& engram_weights, const Rows& all, int64_t begin, float* streams);
 
-  // attention.cpp, mla.cpp: in [T, C] -> workspace.sublayer_out
+  // attention.cpp, mla.cpp: x [T, C], normed -> workspace.sublayer_out
   Result<void> attention(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
-                         const Rows& rows, const float* in, StepObserver& observer);
+                         const Rows& rows, Activations& x, StepObserver& observer);
   Result<void> latent_attention(size_t layer, const LayerDescription& layer_description,
-                                const LayerWeights& layer_weights, const Rows& rows, const float* in,
+                                const LayerWeights& layer_weights, const Rows& rows, Activations& x,
                                 StepObserver& observer);
   void store_latents(size_t layer, const LayerDescription& layer_description, const Rows& rows);
   Result<void> attend_latents(size_t layer, const LayerDescription& layer_description, const Rows& rows,
                               const RowSpan& span, StepObserver& observer);
   void latent_keys(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
                    const Rows& rows, Activations& x);
+  // The matrices that make them; those of CSA2 entries are make_shared_entries' own.
+  std::vector<Product> key_products(size_t layer, const LayerDescription& layer_description,
+                                    const LayerWeights& layer_weights, const StateLayout& layout);
   void window_keys(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
                    const Rows& rows, Activations& x);
   enum class WindowOut { kNone, kWorkspace };
@@ -118,22 +139,22 @@ struct ForwardPass::Impl {
   Result<void> observe_choice(size_t layer, const LayerDescription& layer_description, const Rows& rows,
                               const RowSpan& span, StepObserver& observer) const;
 
-  // compressor.cpp
+  // compressor.cpp: what key_products left in the compressor's buffers -> entries in the states
   void compress(const CompressorWeights& compressor_weights, const LayerDescription& layer_description, size_t layer,
-                bool is_index, const Rows& rows, Activations& x);
+                bool is_index, const Rows& rows);
   // The pooled and normed groups of some spans, at most ops::ops_of_batch, into workspace.entries, rotated unless
   // kLatent. Returns how many there are.
   enum class Pooled { kLatent, kRotated };
   int64_t pool_groups(const CompressorWeights& compressor_weights, const CompressorLayout& layout, size_t kind,
-                      std::span<const RowSpan> spans, Pooled pooled);
+                      const float* k, const float* z, std::span<const RowSpan> spans, Pooled pooled);
 
   // shared_entries.cpp: entries and index keys of CSA2
   void make_shared_entries(const LayerWeights& layer_weights, const LayerDescription& layer_description, size_t layer,
                            const Rows& rows, Activations& x);
 
-  // feed_forward.cpp: in [T, C] -> workspace.sublayer_out
+  // feed_forward.cpp: x [T, C], normed -> workspace.sublayer_out
   Result<void> feed_forward(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
-                            const Rows& rows, const float* in, StepObserver& observer);
+                            const Rows& rows, Activations& x, StepObserver& observer);
   Result<void> route(size_t layer, const LayerDescription& layer_description, const LayerWeights& layer_weights,
                      const Rows& rows, Activations& x, StepObserver& observer);
   void experts(const LayerWeights& layer_weights, int64_t T, Activations& x);

@@ -155,6 +155,13 @@ const ops::PackedRows& Activations::rounded(ops::ActivationRounding rounding) {
   return packed;
 }
 
+ops::PackedRows Activations::packed_beside(ops::ActivationRounding rounding) {
+  if (rounding != ops::ActivationRounding::kBf16) return {};
+  ops::PackedRows& packed = packed_[static_cast<size_t>(rounding)];
+  packed = {.format = ops::row_format(rounding), .T = T_, .groups = groups_, .K = K_, .data = workspace_.packed_bf16};
+  return packed;
+}
+
 ForwardPass::ForwardPass(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 ForwardPass::ForwardPass(ForwardPass&&) noexcept = default;
 ForwardPass& ForwardPass::operator=(ForwardPass&&) noexcept = default;
@@ -230,42 +237,69 @@ std::vector<std::span<const RowSpan>> ForwardPass::Impl::batches_of(const Rows& 
   return batches;
 }
 
+void ForwardPass::Impl::apply(std::span<const Product> products, Activations& x) {
+  std::vector<ops::Linear> linears;
+  for (const Product& product : products) {
+    if (options.inputs != nullptr) x.show(product.weight, *options.inputs);
+    linears.push_back({.x = x.rounded(rounding_for(product.weight)),
+                       .w = product.weight,
+                       .y = product.y,
+                       .y_stride = product.y_stride});
+  }
+  ops::linear(device, linears);
+}
+
+ops::RmsNorm ForwardPass::Impl::norm_of(const float* x, Vector gain, float* y, int64_t rows, int64_t width,
+                                        const ops::PackedRows& packed) const {
+  return {.x = x,
+          .gain = gain.empty() ? nullptr : gain.data(),
+          .y = y,
+          .T = rows,
+          .C = width,
+          .x_stride = width,
+          .y_stride = width,
+          .eps = static_cast<float>(description.rms_norm_eps),
+          .packed = packed};
+}
+
 void ForwardPass::Impl::norm_rows(const float* x, Vector gain, float* y, int64_t rows, int64_t width) {
-  ops::rms_norm(device, {.x = x,
-                         .gain = gain.empty() ? nullptr : gain.data(),
-                         .y = y,
-                         .T = rows,
-                         .C = width,
-                         .x_stride = width,
-                         .y_stride = width,
-                         .eps = static_cast<float>(description.rms_norm_eps)});
+  ops::rms_norm(device, norm_of(x, gain, y, rows, width, {}));
+}
+
+Activations ForwardPass::Impl::normed(const float* x, Vector gain, float* y, int64_t rows, int64_t width,
+                                      ops::ActivationRounding rounding) {
+  Activations out(device, workspace, y, rows, width);
+  ops::rms_norm(device, norm_of(x, gain, y, rows, width, out.packed_beside(rounding)));
+  return out;
 }
 
 Result<void> ForwardPass::Impl::block(size_t layer, const LayerDescription& layer_description,
                                       const LayerWeights& layer_weights, const Rows& rows, float* streams,
                                       StepObserver& observer) {
-  const float* in = enter_sublayer(layer_weights.attn_hc, streams, rows);
+  Activations x =
+      enter_sublayer(layer_weights.attn_hc, layer_weights.attn_norm, rounding_for(layer_weights.wq_a), streams, rows);
   if (is_mla(layer_description.attention)) {
-    HADAL_TRY(latent_attention(layer, layer_description, layer_weights, rows, in, observer));
+    HADAL_TRY(latent_attention(layer, layer_description, layer_weights, rows, x, observer));
   } else {
-    HADAL_TRY(attention(layer, layer_description, layer_weights, rows, in, observer));
+    HADAL_TRY(attention(layer, layer_description, layer_weights, rows, x, observer));
   }
   leave_sublayer(streams, rows);
-  in = enter_sublayer(layer_weights.ffn_hc, streams, rows);
-  HADAL_TRY(feed_forward(layer, layer_description, layer_weights, rows, in, observer));
+  const bool is_dense = layer_description.ffn == FfnKind::kDense;
+  const ops::ActivationRounding rounding = rounding_for(is_dense ? layer_weights.dense : layer_weights.experts.front());
+  Activations h = enter_sublayer(layer_weights.ffn_hc, layer_weights.ffn_norm, rounding, streams, rows);
+  HADAL_TRY(feed_forward(layer, layer_description, layer_weights, rows, h, observer));
   leave_sublayer(streams, rows);
   return {};
 }
 
 void ForwardPass::Impl::remember(size_t layer, const LayerDescription& layer_description,
                                  const LayerWeights& layer_weights, const Rows& rows, const float* streams) {
-  const int64_t C = description.hidden;
-  const float* in = enter_sublayer(layer_weights.attn_hc, streams, rows);
-  norm_rows(in, layer_weights.attn_norm, workspace.normed, rows.T(), C);
-  Activations x(device, workspace, workspace.normed, rows.T(), C);
+  Activations x =
+      enter_sublayer(layer_weights.attn_hc, layer_weights.attn_norm, rounding_for(layer_weights.wkv), streams, rows);
   if (is_mla(layer_description.attention)) {
     latent_keys(layer, layer_description, layer_weights, rows, x);
   } else {
+    apply(key_products(layer, layer_description, layer_weights, rows.spans.front().state->layout()), x);
     window_keys(layer, layer_description, layer_weights, rows, x);
     store_keys(layer, rows.spans, WindowOut::kNone);
   }

@@ -37,9 +37,7 @@ void ForwardPass::Impl::head(const MhcWeights& hc, Vector norm, std::span<const 
     mix = workspace.head_mix;
   }
   float* collapsed = workspace.head_in + logits_rows(device.shape()) * stream_floats;
-  collapse_head(hc, streams, mix, n, collapsed);
-  norm_rows(collapsed, norm, workspace.head_normed, n, C);
-  Activations x(device, workspace, workspace.head_normed, n, C);
+  Activations x = collapse_head(hc, norm, streams, mix, n, collapsed);
   apply(weights.head, x, workspace.logits, description.vocab_size);
 }
 

@@ -22,22 +22,20 @@
 namespace hadal {
 
 Result<void> ForwardPass::Impl::latent_attention(size_t layer, const LayerDescription& layer_description,
-                                                 const LayerWeights& layer_weights, const Rows& rows, const float* in,
+                                                 const LayerWeights& layer_weights, const Rows& rows, Activations& x,
                                                  StepObserver& observer) {
   const ModelDescription& d = description;
   const int64_t T = rows.T();
   const float* cos_sin = rows.cos_sin[inputs.rope_of(layer_description)];
 
-  norm_rows(in, layer_weights.attn_norm, workspace.normed, T, d.hidden);
-  Activations x(device, workspace, workspace.normed, T, d.hidden);
   latent_keys(layer, layer_description, layer_weights, rows, x);
   const bool is_sparse = has_indexer(layer_description.attention);
   if (is_sparse) apply(layer_weights.indexer.weights_proj, x, workspace.index_w, d.index_n_heads);
   apply(layer_weights.wq_a, x, workspace.q_latent, d.q_lora_rank);
 
   // Queries, then what they ask of latents.
-  norm_rows(workspace.q_latent, layer_weights.q_norm, workspace.q_latent, T, d.q_lora_rank);
-  Activations latent(device, workspace, workspace.q_latent, T, d.q_lora_rank);
+  Activations latent = normed(workspace.q_latent, layer_weights.q_norm, workspace.q_latent, T, d.q_lora_rank,
+                              rounding_for(layer_weights.wq_b));
   const int64_t q_width = d.n_heads * d.qk_head_dim();
   apply(layer_weights.wq_b, latent, workspace.q, q_width);
   ops::rope(device, {.x = workspace.q,

@@ -7,10 +7,12 @@
 
 namespace hadal {
 
-const float* ForwardPass::Impl::enter_sublayer(const MhcWeights& hc, const float* streams, const Rows& rows) {
+Activations ForwardPass::Impl::enter_sublayer(const MhcWeights& hc, Vector gain, ops::ActivationRounding rounding,
+                                              const float* streams, const Rows& rows) {
   const int64_t T = rows.T();
+  const int64_t C = description.hidden;
   const bool is_lagging = description.residual == ResidualKind::kLaggedHyperConnections;
-  if (description.residual == ResidualKind::kPlain) return streams;
+  if (description.residual == ResidualKind::kPlain) return normed(streams, gain, workspace.normed, T, C, rounding);
   const int64_t n = description.hc_mult;
   float* mix = is_lagging ? workspace.hc_mix + rows.begin * n : nullptr;
   // float on purpose in every mode: the release computes the mixes in true float.
@@ -19,22 +21,25 @@ const float* ForwardPass::Impl::enter_sublayer(const MhcWeights& hc, const float
                        .w = hc.fn,
                        .y = workspace.hc_projected,
                        .y_stride = (2 + n) * n});
-  ops::hc_pre(device, {.x = streams,
-                       .projected = workspace.hc_projected,
-                       .scale = hc.scale.data(),
-                       .base = hc.base.data(),
-                       .u = workspace.sublayer_in,
-                       .pre_in = is_lagging ? mix : nullptr,
-                       .pre_out = is_lagging ? mix : nullptr,
-                       .post = workspace.hc_post,
-                       .comb = workspace.hc_comb,
-                       .T = T,
-                       .n = n,
-                       .C = description.hidden,
-                       .sinkhorn_iters = description.hc_sinkhorn_iters,
-                       .norm_eps = static_cast<float>(description.rms_norm_eps),
-                       .hc_eps = static_cast<float>(description.hc_eps)});
-  return workspace.sublayer_in;
+  Activations out(device, workspace, workspace.normed, T, C);
+  ops::hc_pre(device,
+              {.x = streams,
+               .projected = workspace.hc_projected,
+               .scale = hc.scale.data(),
+               .base = hc.base.data(),
+               .u = workspace.sublayer_in,
+               .pre_in = is_lagging ? mix : nullptr,
+               .pre_out = is_lagging ? mix : nullptr,
+               .post = workspace.hc_post,
+               .comb = workspace.hc_comb,
+               .T = T,
+               .n = n,
+               .C = description.hidden,
+               .sinkhorn_iters = description.hc_sinkhorn_iters,
+               .norm_eps = static_cast<float>(description.rms_norm_eps),
+               .hc_eps = static_cast<float>(description.hc_eps),
+               .norm = norm_of(workspace.sublayer_in, gain, workspace.normed, T, C, out.packed_beside(rounding))});
+  return out;
 }
 
 void ForwardPass::Impl::leave_sublayer(float* streams, const Rows& rows) {
@@ -48,23 +53,29 @@ void ForwardPass::Impl::leave_sublayer(float* streams, const Rows& rows) {
                         .C = description.hidden});
 }
 
-void ForwardPass::Impl::collapse_head(const MhcWeights& hc, const float* streams, const float* mix, int64_t T,
-                                      float* out) {
+Activations ForwardPass::Impl::collapse_head(const MhcWeights& hc, Vector gain, const float* streams, const float* mix,
+                                             int64_t T, float* collapsed) {
   const int64_t n = description.hc_mult;
+  const int64_t C = description.hidden;
+  Activations out(device, workspace, workspace.head_normed, T, C);
+  const ops::RmsNorm norm =
+      norm_of(collapsed, gain, workspace.head_normed, T, C, out.packed_beside(rounding_for(weights.head)));
   if (description.residual == ResidualKind::kLaggedHyperConnections) {
     ops::hc_pre(device, {.x = streams,
-                         .u = out,
+                         .u = collapsed,
                          .pre_in = mix,
                          .T = T,
                          .n = n,
                          .C = description.hidden,
                          .sinkhorn_iters = 1,
-                         .norm_eps = static_cast<float>(description.rms_norm_eps)});
-    return;
+                         .norm_eps = static_cast<float>(description.rms_norm_eps),
+                         .norm = norm});
+    return out;
   }
   if (description.residual == ResidualKind::kPlain) {
-    device.copy(out, streams, T * description.hidden * static_cast<int64_t>(sizeof(float)));
-    return;
+    device.copy(collapsed, streams, T * C * static_cast<int64_t>(sizeof(float)));
+    ops::rms_norm(device, norm);
+    return out;
   }
   Activations x(device, workspace, streams, T, n * description.hidden);
   ops::linear(device,
@@ -73,7 +84,7 @@ void ForwardPass::Impl::collapse_head(const MhcWeights& hc, const float* streams
                        .projected = workspace.hc_projected,
                        .scale = hc.scale.data(),
                        .base = hc.base.data(),
-                       .u = out,
+                       .u = collapsed,
                        .post = nullptr,
                        .comb = nullptr,
                        .T = T,
@@ -81,7 +92,9 @@ void ForwardPass::Impl::collapse_head(const MhcWeights& hc, const float* streams
                        .C = description.hidden,
                        .sinkhorn_iters = 1,
                        .norm_eps = static_cast<float>(description.rms_norm_eps),
-                       .hc_eps = static_cast<float>(description.hc_eps)});
+                       .hc_eps = static_cast<float>(description.hc_eps),
+                       .norm = norm});
+  return out;
 }
 
 }  // namespace hadal

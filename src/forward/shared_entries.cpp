@@ -50,7 +50,7 @@ void ForwardPass::Impl::make_shared_entries(const LayerWeights& layer_weights,
     const SpanGroups& groups = span.groups[inputs.kind_of(layer_description)];
     if (has_gate) {
       pool_groups(compressor_weights, state_layout.layers[layer].compressor, inputs.kind_of(layer_description),
-                  {&span, 1}, Pooled::kLatent);
+                  workspace.compressor_k, workspace.compressor_z, {&span, 1}, Pooled::kLatent);
     } else {
       norm_rows(workspace.compressor_k + span.row0 * d.head_dim, compressor_weights.norm, workspace.entries, span.T,
                 d.head_dim);

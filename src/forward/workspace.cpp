@@ -73,6 +73,7 @@ uint64_t lay_out_workspace(const ModelDescription& d, const ForwardOptions& opti
   int64_t ratio_min = 0;
   int64_t waiting_floats = 0;  // of K in front of a sequence's new tokens
   int64_t compressor_width = 0;
+  int64_t index_compressor_width = 0;
   int64_t entries_seen = 0;  // the most entries that one token attends to
   for (const LayerDescription& layer : d.layers) {
     if (layer.compress_ratio == 0) continue;
@@ -83,6 +84,9 @@ uint64_t lay_out_workspace(const ModelDescription& d, const ForwardOptions& opti
     if (!layer.makes_entries()) continue;
     const int64_t layer_width = layer.compress_coff() * std::max(d.head_dim, d.index_head_dim);
     compressor_width = std::max(compressor_width, layer_width);
+    if (layer.attention == AttentionKind::kCsa) {
+      index_compressor_width = std::max(index_compressor_width, layer.compress_coff() * d.index_head_dim);
+    }
     waiting_floats = std::max(waiting_floats, layer.compress_coff() * ratio * layer_width);
   }
   const int64_t n_sequences = std::min(T, ops::ops_of_batch(device));
@@ -134,6 +138,8 @@ uint64_t lay_out_workspace(const ModelDescription& d, const ForwardOptions& opti
   bump.take(w.window_rows, d.window == 0 ? 0 : (n_sequences * (d.window - 1) + T) * d.head_dim * 4);
   bump.take(w.compressor_k, T * compressor_width);
   bump.take(w.compressor_z, T * compressor_width);
+  bump.take(w.index_compressor_k, T * index_compressor_width);
+  bump.take(w.index_compressor_z, T * index_compressor_width);
   bump.take(w.compressor_rows, 2 * (n_sequences * waiting_floats + T * compressor_width));
   bump.take(w.entries, groups_max * std::max(d.head_dim, d.index_head_dim));
   bump.take(w.entry_keys, groups_max * d.index_head_dim);

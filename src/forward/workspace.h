@@ -52,6 +52,8 @@ struct Workspace {
   std::byte* window_rows = nullptr;  // [S (window - 1) + T, kv row]
   float* compressor_k = nullptr;     // [T, width] of the widest compressor
   float* compressor_z = nullptr;
+  float* index_compressor_k = nullptr;  // those of the index keys' compressor; CSA
+  float* index_compressor_z = nullptr;
   float* compressor_rows = nullptr;  // of each sequence [2, coff ratio + its tokens, width]: K, then Z
   float* entries = nullptr;          // [groups of T, D]: T / ratio, and one that waited for each sequence
   float* entry_keys = nullptr;       // [groups of T, index_head_dim]; CSA2

@@ -19,7 +19,7 @@ void encode_rows_cuda(CudaContext& context, const EncodeRows* ops, int64_t n);
 void hc_post_cuda(CudaContext& context, const HcPost& op);
 void hc_pre_cuda(CudaContext& context, const HcPre& op);
 void index_select_cuda(CudaContext& context, const IndexSelect* ops, int64_t n);
-void linear_cuda(CudaContext& context, const Linear& op);
+void linear_cuda(CudaContext& context, const Linear* ops, int64_t n);
 void moe_cuda(CudaContext& context, const Moe& op);
 void pack_rows_cuda(CudaContext& context, const PackRows& op);
 void rms_norm_cuda(CudaContext& context, const RmsNorm& op);

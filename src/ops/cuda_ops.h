@@ -46,7 +46,7 @@ struct CudaOps {
   RunOnCuda<HcPost> hc_post;
   RunOnCuda<HcPre> hc_pre;
   RunAllOnCuda<IndexSelect> index_select;
-  RunOnCuda<Linear> linear;
+  RunAllOnCuda<Linear> linear;
   RunOnCuda<Moe> moe;
   RunOnCuda<PackRows> pack_rows;
   RunOnCuda<RmsNorm> rms_norm;

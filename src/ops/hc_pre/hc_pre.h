@@ -18,6 +18,7 @@
 #pragma once
 
 #include "device/device.h"
+#include "ops/rms_norm/rms_norm.h"
 #include "ops/versions.h"
 
 namespace hadal::ops {
@@ -38,6 +39,8 @@ struct HcPre {
   int64_t sinkhorn_iters = 0;  // at least 1
   float norm_eps = 0;
   float hc_eps = 0;
+  // What every sublayer does with u first, in the same pass where a device can; x null: nobody wants it, else u.
+  RmsNorm norm = {};
 };
 
 // Order: mean square by 64 partial sums as in rms_norm; the rest per token in index order.

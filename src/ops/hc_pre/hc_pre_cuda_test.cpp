@@ -69,5 +69,51 @@ TEST_F(HcPreCuda, agrees_with_the_reference_and_tokens_stand_alone) {
   }
 }
 
+// The widths of V4 Flash and V4 Pro have a kernel of their own.
+TEST_F(HcPreCuda, the_norm_in_the_same_pass_gives_the_bits_of_two_ops) {
+  for (const int64_t C : {4096, 7168, 512}) {
+    for (const bool is_head : {false, true}) {
+      constexpr int64_t T = 3, n = 4;
+      const int64_t width = is_head ? n : (2 + n) * n;
+      PackedRows packed = {.format = RowFormat::kBf16, .T = T, .groups = 1, .K = C, .data = nullptr};
+      const int64_t packed_bytes = T * packed.row_bytes();
+      HcPre op = {.x = memory().put(test::normal_floats(1, T * n * C)),
+                  .projected = memory().put(test::normal_floats(2, T * width, 3)),
+                  .scale = memory().put(std::vector<float>{0.7f, 1.1f, 0.9f}),
+                  .base = memory().put(test::normal_floats(3, width)),
+                  .T = T,
+                  .n = n,
+                  .C = C,
+                  .sinkhorn_iters = 20,
+                  .norm_eps = 1e-6f,
+                  .hc_eps = 1e-6f};
+      const float* gain = memory().put(test::normal_floats(4, C));
+      const auto run = [&](bool together) {
+        op.u = memory().room<float>(T * C);
+        op.post = is_head ? nullptr : memory().room<float>(T * n);
+        op.comb = is_head ? nullptr : memory().room<float>(T * n * n);
+        packed.data = memory().room<std::byte>(packed_bytes);
+        const RmsNorm norm = {.x = op.u,
+                              .gain = gain,
+                              .y = memory().room<float>(T * C),
+                              .T = T,
+                              .C = C,
+                              .x_stride = C,
+                              .y_stride = C,
+                              .eps = 1e-5f,
+                              .packed = packed};
+        op.norm = together ? norm : RmsNorm();
+        hc_pre(gpu(), op);
+        if (!together) rms_norm(gpu(), norm);
+        std::vector<std::vector<float>> out = {memory().get(op.u, T * C), memory().get(norm.y, T * C)};
+        if (!is_head) out.push_back(memory().get(op.post, T * n));
+        if (!is_head) out.push_back(memory().get(op.comb, T * n * n));
+        return std::pair(out, memory().get(packed.data, packed_bytes));
+      };
+      EXPECT_EQ(run(true), run(false)) << C << (is_head ? ", a head" : "");
+    }
+  }
+}
+
 }  // namespace
 }  // namespace hadal::ops

@@ -98,7 +98,9 @@ void pack_rows(Device& device, const PackRows& op) {
   choose_version(pack_rows_versions(), cpu.level()).run(cpu, op);
 }
 
-void linear(Device& device, const Linear& op) {
+namespace {
+
+void check_linear(const Linear& op) {
   HADAL_CHECK(op.w.cols == op.x.K && op.w.rows % op.x.groups == 0, "linear: [N, K], groups, K of x", op.w.rows,
               op.w.cols, op.x.groups, op.x.K);
   HADAL_CHECK(op.w.dtype != DType::kF4E2M1 || op.w.scale_cols == 32, "linear: FP4 scale block", op.w.scale_cols);
@@ -106,12 +108,26 @@ void linear(Device& device, const Linear& op) {
               "linear: 8-bit activations meet FP4 only", dtype_name(op.w.dtype));
   HADAL_CHECK(op.x.format != RowFormat::kInt8Lanes || is_block_type(op.w.dtype), "linear: lanes meet block types only",
               dtype_name(op.w.dtype));
-  if (run_on_cuda(device, &CudaOps::linear, op,
-                  op.x.format != RowFormat::kInt8 && op.x.format != RowFormat::kInt8Lanes && !is_block_type(op.w.dtype),
-                  "linear: 8-bit rows, block types"))
+}
+
+bool is_on_cuda(const Linear& op) {
+  return op.x.format != RowFormat::kInt8 && op.x.format != RowFormat::kInt8Lanes && !is_block_type(op.w.dtype);
+}
+
+}  // namespace
+
+void linear(Device& device, const Linear& op) {
+  linear(device, std::span(&op, 1));
+}
+
+void linear(Device& device, std::span<const Linear> ops) {
+  for (const Linear& op : ops) check_linear(op);
+  if (run_all_on_cuda(device, &CudaOps::linear, ops, std::all_of(ops.begin(), ops.end(), is_on_cuda),
+                      "linear: 8-bit rows, block types"))
     return;
   CpuDevice& cpu = as_cpu(device);
-  choose_version(linear_versions(), cpu.level()).run(cpu, op);
+  const Version<Linear>& version = choose_version(linear_versions(), cpu.level());
+  for (const Linear& op : ops) version.run(cpu, op);
 }
 
 }  // namespace hadal::ops

@@ -89,6 +89,9 @@ struct Linear {
 // the order is that of tile_sums.cuh, matrices are aligned to 16 bytes and K is a multiple of 4; codes of NaN in FP8
 // read as 480 in the fast mode, and scales of FP4 lie in [2^-94, 2^33].
 void linear(Device& device, const Linear& op);
+// Several, of which none reads what another writes; each gives the bits that it gives alone. A GPU launches them
+// together where they have equally many tokens: small matrices leave most of it without work.
+void linear(Device& device, std::span<const Linear> ops);
 void linear_reference(CpuDevice& cpu, const Linear& op);
 std::span<const Version<Linear>> linear_versions();
 

@@ -159,5 +159,40 @@ TEST_F(LinearCuda, packing_gives_the_bits_of_the_reference) {
   }
 }
 
+// More than a launch takes, and matrices of both engines among them.
+TEST_F(LinearCuda, a_list_gives_the_bits_of_its_ops) {
+  constexpr int64_t K = 4096;
+  const std::pair<DType, int64_t> kMatrices[] = {{DType::kF8E4M3, 512},  {DType::kBF16, 64},  {DType::kF32, 24},
+                                                 {DType::kF8E4M3, 1024}, {DType::kBF16, 200}, {DType::kBF16, 1024},
+                                                 {DType::kF4E2M1, 40},   {DType::kBF16, 16},  {DType::kBF16, 1},
+                                                 {DType::kF8E4M3, 16},   {DType::kBF16, 128}};
+  std::vector<QuickMatrix> matrices;
+  for (const auto& [dtype, rows] : kMatrices) matrices.emplace_back(static_cast<uint64_t>(rows), dtype, rows, K);
+  for (const int64_t T : {1, 3, 12, 30, 70}) {
+    const PackedRows packed = {.format = RowFormat::kBf16,
+                               .T = T,
+                               .groups = 1,
+                               .K = K,
+                               .data = memory().room<std::byte>(packed_rows_bytes(T, 1, K, RowFormat::kBf16))};
+    pack_rows(gpu(), {.x = memory().put(test::normal_floats(1, T * K)),
+                      .x_stride = K,
+                      .rounding = ActivationRounding::kBf16,
+                      .out = packed});
+    std::vector<Linear> ops;
+    std::vector<std::vector<float>> want;
+    for (const QuickMatrix& matrix : matrices) {
+      const Weight w = memory().put(matrix.weight);
+      ops.push_back({.x = packed, .w = w, .y = memory().room<float>(T * w.rows), .y_stride = w.rows});
+      linear(gpu(), ops.back());
+      want.push_back(memory().get(ops.back().y, T * w.rows));
+      ops.back().y = memory().room<float>(T * w.rows);
+    }
+    linear(gpu(), ops);
+    for (size_t i = 0; i < ops.size(); ++i) {
+      EXPECT_TRUE(test::same_bits(memory().get(ops[i].y, T * ops[i].w.rows), want[i])) << i << ", " << T << " tokens";
+    }
+  }
+}
+
 }  // namespace
 }  // namespace hadal::ops

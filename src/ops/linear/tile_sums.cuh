@@ -9,6 +9,7 @@
 // scale, units ascending. LaneTile chains 4 columns of a unit a lane, units ascending, then warp_sum.
 #pragma once
 
+#include "ops/cuda_launch.cuh"
 #include "ops/cuda_mma.cuh"
 #include "ops/cuda_reduce.cuh"
 #include "ops/cuda_weights.cuh"
@@ -214,13 +215,15 @@ struct MmaTile {
 
 // --- float arithmetic ------------------------------------------------------------------------------------------------
 
-// Up to kRowsOfTile rows: 4 where there are many, 1 where blocks would be too few.
+// Up to kRowsOfTile rows: 4 where there are many, 1 where blocks would be too few. One row for one token is what stands
+// between two sublayers, and its time is the latency of its loads: all weights of 16,384 columns are in registers
+// before the kernel before it has ended.
 template <int kRowsOfTile, int kTokensOfTile>
 struct LaneTile {
   static constexpr int kRows = kRowsOfTile;
   static constexpr int kTokens = kTokensOfTile;
-  static constexpr int kBlocksMin = 1;
-  static constexpr bool kBeginsWithWeights = false;
+  static constexpr int kBlocksMin = kRows * kTokens == 1 ? 2 : 1;
+  static constexpr bool kBeginsWithWeights = kRows * kTokens == 1;
   struct Shared {
     float parts[kTileWarps][kRows * kTokens];
   };
@@ -259,26 +262,50 @@ struct LaneTile {
 #pragma unroll
     for (int t = 0; t < kTokens; ++t) x[t] = tokens.token(min(t, tokens.n - 1));
     float sums[kRows][kTokens] = {};
-#pragma unroll 4
-    for (int unit = part.begin; unit < part.end; ++unit) {
-      const int64_t k = static_cast<int64_t>(unit) * kUnit + 4 * lane;
-      if (k >= w.cols) break;
-      float4 weights[kRows];
+    constexpr int kAhead = kBeginsWithWeights && (dtype == DType::kF32 || dtype == DType::kBF16) ? 16 : 4;
+    for (int first = part.begin; first < part.end; first += kAhead) {
+      float4 weights[kAhead][kRows];
 #pragma unroll
-      for (int r = 0; r < kRows; ++r) weights[r] = load_4<dtype>(w, min(row0 + r, w.rows - 1), k);
+      for (int u = 0; u < kAhead; ++u) {
+        const int64_t k = static_cast<int64_t>(first + u) * kUnit + 4 * lane;
+        if (first + u >= part.end || k >= w.cols) break;
 #pragma unroll
-      for (int t = 0; t < kTokens; ++t) {
-        const float4 v = activations(tokens, x[t], k);
+        for (int r = 0; r < kRows; ++r) weights[u][r] = load_4<dtype>(w, min(row0 + r, w.rows - 1), k);
+      }
+      if (kBeginsWithWeights && first == part.begin) wait_for_previous();
+      const auto multiply = [&](int u, const auto& load) {
+        const int64_t k = static_cast<int64_t>(first + u) * kUnit + 4 * lane;
 #pragma unroll
-        for (int r = 0; r < kRows; ++r) {
-          float& sum = sums[r][t];
-          sum = fmaf(v.x, weights[r].x, sum);
-          sum = fmaf(v.y, weights[r].y, sum);
-          sum = fmaf(v.z, weights[r].z, sum);
-          sum = fmaf(v.w, weights[r].w, sum);
+        for (int t = 0; t < kTokens; ++t) {
+          const float4 v = load(x[t], k);
+#pragma unroll
+          for (int r = 0; r < kRows; ++r) {
+            float& sum = sums[r][t];
+            sum = fmaf(v.x, weights[u][r].x, sum);
+            sum = fmaf(v.y, weights[u][r].y, sum);
+            sum = fmaf(v.z, weights[u][r].z, sum);
+            sum = fmaf(v.w, weights[u][r].w, sum);
+          }
         }
+      };
+      // Without a branch between them the loads of all units are in flight together.
+      if (kBeginsWithWeights && tokens.format == RowFormat::kF32 && first + kAhead <= part.end &&
+          static_cast<int64_t>(first + kAhead) * kUnit <= w.cols) {
+        const auto load = [](const std::byte* from, int64_t k) {
+          return *reinterpret_cast<const float4*>(from + 4 * k);
+        };
+#pragma unroll
+        for (int u = 0; u < kAhead; ++u) multiply(u, load);
+        continue;
+      }
+      const auto load = [&](const std::byte* from, int64_t k) { return activations(tokens, from, k); };
+#pragma unroll
+      for (int u = 0; u < kAhead; ++u) {
+        if (first + u >= part.end || static_cast<int64_t>(first + u) * kUnit + 4 * lane >= w.cols) break;
+        multiply(u, load);
       }
     }
+    if (kBeginsWithWeights) wait_for_previous();  // also where a part is empty
     const int warp = static_cast<int>(threadIdx.x) / kWarp;
 #pragma unroll
     for (int t = 0; t < kTokens; ++t) {

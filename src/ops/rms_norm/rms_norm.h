@@ -8,6 +8,7 @@
 
 #include "device/device.h"
 #include "device/tensor.h"
+#include "ops/linear/linear.h"
 #include "ops/versions.h"
 
 namespace hadal::ops {
@@ -21,6 +22,8 @@ struct RmsNorm {
   int64_t x_stride = 0;
   int64_t y_stride = 0;
   float eps = 0;  // > 0, from ModelDescription; there is no default that is right for all models
+  // y once more, rounded to BF16 as pack_rows does it, in the same pass where a device can. Data null: not wanted.
+  PackedRows packed = {};
 };
 
 // Order of the sum: 64 partial sums by c mod 64, added as (0-15 + 16-31) + (32-47 + 48-63), then the tree of
@@ -28,6 +31,11 @@ struct RmsNorm {
 // Accuracy: within 4 ulp of the reference (which sums in double) while the sum of squares is a finite float. An
 // all-zero row gives zeros; NaN stays in its row. Cost: reads 4 T C, writes 4 T C bytes.
 void rms_norm(Device& device, const RmsNorm& op);
+
+// What packs y where the norm has not.
+inline PackRows packing_of(const RmsNorm& op) {
+  return {.x = op.y, .x_stride = op.y_stride, .rounding = ActivationRounding::kBf16, .out = op.packed};
+}
 
 void rms_norm_reference(CpuDevice& cpu, const RmsNorm& op);
 void rms_norm_avx2(CpuDevice& cpu, const RmsNorm& op);

@@ -41,5 +41,29 @@ TEST_F(RmsNormCuda, agrees_with_the_reference_and_rows_stand_alone) {
   }
 }
 
+// Also where rows have zeros behind them.
+TEST_F(RmsNormCuda, packs_the_bits_of_pack_rows) {
+  for (const int64_t C : {1024, 4096, 72}) {
+    constexpr int64_t T = 3;
+    PackedRows packed = {.format = RowFormat::kBf16, .T = T, .groups = 1, .K = C, .data = nullptr};
+    const int64_t bytes = T * packed.row_bytes();
+    packed.data = memory().room<std::byte>(bytes);
+    const RmsNorm op = {.x = memory().put(test::normal_floats(1, T * C, 3)),
+                        .gain = memory().put(test::normal_floats(2, C)),
+                        .y = memory().room<float>(T * C),
+                        .T = T,
+                        .C = C,
+                        .x_stride = C,
+                        .y_stride = C,
+                        .eps = 1e-6f,
+                        .packed = packed};
+    rms_norm(gpu(), op);
+    PackRows apart = packing_of(op);
+    apart.out.data = memory().room<std::byte>(bytes);
+    pack_rows(gpu(), apart);
+    EXPECT_EQ(memory().get(packed.data, bytes), memory().get(apart.out.data, bytes)) << C;
+  }
+}
+
 }  // namespace
 }  // namespace hadal::ops

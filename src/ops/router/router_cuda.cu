@@ -31,20 +31,25 @@ __device__ uint64_t packed(float key, int e) {
 }
 
 __device__ uint64_t warp_best(uint64_t v) {
-  for (int distance = kWarp / 2; distance > 0; distance /= 2) {
-    const uint64_t other = __shfl_xor_sync(kAllLanes, v, distance);
-    v = other > v ? other : v;
-  }
-  return v;
+#if __CUDA_ARCH__ >= 800
+  const auto high = static_cast<uint32_t>(v >> 32);
+  const uint32_t best = __reduce_max_sync(kAllLanes, high);
+  const uint32_t low = __reduce_max_sync(kAllLanes, high == best ? static_cast<uint32_t>(v) : 0);
+  return static_cast<uint64_t>(best) << 32 | low;
+#else
+  return v;  // no such GPU is opened
+#endif
 }
 
 // chosen[0..K): the experts of token t, in no order. keys [E] is scratch.
 __device__ void choose(const Router& op, const float* s, uint64_t* keys, int* chosen) {
   const int E = static_cast<int>(op.E);
   const int lane = static_cast<int>(threadIdx.x);
+#pragma unroll 8
   for (int e = lane; e < E; e += kWarp) keys[e] = packed(s[e] + (op.bias != nullptr ? op.bias[e] : 0.0f), e);
   for (int i = 0; i < op.K; ++i) {
     uint64_t best = 0;
+#pragma unroll 8
     for (int e = lane; e < E; e += kWarp) best = keys[e] > best ? keys[e] : best;
     best = warp_best(best);
     const int e = static_cast<int>(0xFFFFFFFF - static_cast<uint32_t>(best));
@@ -53,12 +58,12 @@ __device__ void choose(const Router& op, const float* s, uint64_t* keys, int* ch
   }
 }
 
-// Lowers op.not_finite to the place of the first logit of token t that is no finite number.
-__device__ void note_not_finite(const Router& op, int64_t t) {
+// g [E]: logits of token t. Lowers op.not_finite to the place of the first that is no finite number.
+__device__ void note_not_finite(const Router& op, const float* g, int64_t t) {
   const int E = static_cast<int>(op.E);
   const int lane = static_cast<int>(threadIdx.x);
   for (int begin = 0; begin < E; begin += kWarp) {
-    const bool is_bad = begin + lane < E && !isfinite(op.logits[t * E + begin + lane]);
+    const bool is_bad = begin + lane < E && !isfinite(g[begin + lane]);
     const unsigned bad = __ballot_sync(kAllLanes, is_bad);
     if (bad == 0) continue;
     // Places are not negative, so they compare as unsigned ones, too.
@@ -70,21 +75,25 @@ __device__ void note_not_finite(const Router& op, int64_t t) {
 
 __global__ void __launch_bounds__(kWarp) router_kernel(Router op) {
   wait_for_previous();
-  extern __shared__ uint64_t keys[];  // [E], then the scores
+  extern __shared__ uint64_t keys[];  // [E], then scores and logits
   __shared__ int chosen[kTopkMax];
   __shared__ int sorted[kTopkMax];
   float* s = reinterpret_cast<float*>(keys + op.E);
+  float* g = s + op.E;  // the logits, fetched once with all loads in flight
   const int64_t t = blockIdx.x;
   const int K = static_cast<int>(op.K);
   const int E = static_cast<int>(op.E);
   const int lane = static_cast<int>(threadIdx.x);
-  const float* g = op.logits + t * op.E;
-
-  if (op.not_finite != nullptr) note_not_finite(op, t);
+#pragma unroll 8
+  for (int e = lane; e < E; e += kWarp) g[e] = op.logits[t * op.E + e];
+  __syncwarp();
+  if (op.not_finite != nullptr) note_not_finite(op, g, t);
   float max = -INFINITY;
+#pragma unroll 8
   for (int e = lane; e < E; e += kWarp) max = fmaxf(max, g[e]);
   max = warp_max(max);
   float total = 0;
+#pragma unroll 8
   for (int e = lane; e < E; e += kWarp) total += s[e] = score_of(op.score, g[e], max);
   if (op.score == RouterScore::kSoftmax) {
     total = warp_sum(total);
@@ -117,7 +126,7 @@ __global__ void __launch_bounds__(kWarp) router_kernel(Router op) {
 
 void router_cuda(CudaContext& context, const Router& op) {
   if (op.T == 0) return;
-  const auto shared_bytes = static_cast<size_t>(op.E) * (sizeof(uint64_t) + sizeof(float));  // 48 KiB for 4096
+  const auto shared_bytes = static_cast<size_t>(op.E) * (sizeof(uint64_t) + 2 * sizeof(float));  // 64 KiB for 4096
   cudaFuncSetAttribute(router_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes));
   enqueue(context, static_cast<unsigned>(op.T), kWarp, shared_bytes, router_kernel, op);
   context.check_launch("router");

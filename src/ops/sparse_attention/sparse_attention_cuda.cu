@@ -35,7 +35,7 @@ constexpr int kColumnTiles = kChannelsOfWarp / 8;
 struct Shared {
   const std::byte* rows[kRows];
   alignas(16) uint16_t kv[kRows][kPitch];
-  uint16_t q[kTerms][kHeads][kPitch];
+  alignas(16) uint16_t q[kTerms][kHeads][kPitch];
   uint16_t weights[kTerms][kHeads][kWeightPitch];
   float scores[kHeads][kRows + 1];
   float m[kHeads];  // of the parts so far, with the sink
@@ -52,6 +52,20 @@ __device__ void store_terms(float v, uint16_t* to, int term_stride) {
     const uint16_t code = bf16_code(v);
     to[term * term_stride] = code;
     v -= bf16_value(code);
+  }
+}
+
+// Four neighbours at an 8-byte boundary.
+__device__ void store_terms(float4 v, uint16_t* to, int term_stride) {
+#pragma unroll
+  for (int term = 0; term < kTerms; ++term) {
+    const uint16_t codes[4] = {bf16_code(v.x), bf16_code(v.y), bf16_code(v.z), bf16_code(v.w)};
+    *reinterpret_cast<uint2*>(to + term * term_stride) = {codes[0] | static_cast<uint32_t>(codes[1]) << 16,
+                                                          codes[2] | static_cast<uint32_t>(codes[3]) << 16};
+    v.x -= bf16_value(codes[0]);
+    v.y -= bf16_value(codes[1]);
+    v.z -= bf16_value(codes[2]);
+    v.w -= bf16_value(codes[3]);
   }
 }
 
@@ -78,17 +92,20 @@ __device__ uint4 widen_8(uint2 codes, uint8_t e8m0) {
 }
 
 // Eight channels from d on of a stored row, as BF16. Rows are aligned to 8 bytes.
-__device__ uint4 decode_8(const SparseAttention& op, const std::byte* row, int d) {
+__device__ uint4 decode_fp8(const SparseAttention& op, const std::byte* row, int d) {
   const auto rope_dim = static_cast<int>(op.rope_dim);
   const int nope = kD - rope_dim;
-  if (op.format == KvFormat::kFp8) {
-    if (d < nope) {
-      const auto* scales = reinterpret_cast<const uint8_t*>(row + nope + 2 * rope_dim);
-      return widen_8(*reinterpret_cast<const uint2*>(row + d), scales[d / kFp8RowBlock]);
-    }
-    const auto* rope = reinterpret_cast<const uint2*>(row + nope + 2 * (d - nope));
-    return {rope[0].x, rope[0].y, rope[1].x, rope[1].y};
+  if (d < nope) {
+    const auto* scales = reinterpret_cast<const uint8_t*>(row + nope + 2 * rope_dim);
+    return widen_8(*reinterpret_cast<const uint2*>(row + d), scales[d / kFp8RowBlock]);
   }
+  const auto* rope = reinterpret_cast<const uint2*>(row + nope + 2 * (d - nope));
+  return {rope[0].x, rope[0].y, rope[1].x, rope[1].y};
+}
+
+// The same for every format.
+__device__ uint4 decode_8(const SparseAttention& op, const std::byte* row, int d) {
+  const auto rope_dim = static_cast<int>(op.rope_dim);
   uint32_t pairs[4];
 #pragma unroll
   for (int p = 0; p < 4; ++p) {
@@ -100,9 +117,11 @@ __device__ uint4 decode_8(const SparseAttention& op, const std::byte* row, int d
 }
 
 __device__ void load_queries(const SparseAttention& op, int64_t t, int64_t head0, Shared& shared) {
-  const float* q = op.q + (t * op.H + head0) * kD;
-  for (int i = static_cast<int>(threadIdx.x); i < kHeads * kD; i += kThreads) {
-    store_terms(q[i], &shared.q[0][i / kD][i % kD], kHeads * kPitch);
+  const auto* q = reinterpret_cast<const float4*>(op.q + (t * op.H + head0) * kD);
+#pragma unroll 4
+  for (int l = 0; l < kHeads * kD / 4 / kThreads; ++l) {
+    const int piece = l * kThreads + static_cast<int>(threadIdx.x);
+    store_terms(q[piece], &shared.q[0][4 * piece / kD][4 * piece % kD], kHeads * kPitch);
   }
 }
 
@@ -114,13 +133,20 @@ __device__ void load_rows(const SparseAttention& op, const RowList& rows, int64_
     shared.rows[threadIdx.x] = r < rows.n ? attention_row(op, rows, t, r) : nullptr;
   }
   __syncthreads();
-  constexpr int kPiecesOfRow = kD / 8;
-#pragma unroll 8
-  for (int piece = static_cast<int>(threadIdx.x); piece < kRows * kPiecesOfRow; piece += kThreads) {
-    const int r = piece / kPiecesOfRow;
-    const int d = piece % kPiecesOfRow * 8;
+  const auto fill = [&](int piece, const auto& decode) {
+    const int r = piece / (kD / 8);
+    const int d = piece % (kD / 8) * 8;
     const std::byte* row = shared.rows[r];
-    *reinterpret_cast<uint4*>(&shared.kv[r][d]) = row != nullptr ? decode_8(op, row, d) : uint4{};
+    *reinterpret_cast<uint4*>(&shared.kv[r][d]) = row != nullptr ? decode(op, row, d) : uint4{};
+  };
+  constexpr int kPieces = kRows * kD / 8;
+  // With few tokens a block's time is latency, that of fetching instructions included: the widest loop is FP8's alone.
+  if (op.format == KvFormat::kFp8) {
+#pragma unroll 8
+    for (int piece = static_cast<int>(threadIdx.x); piece < kPieces; piece += kThreads) fill(piece, decode_fp8);
+  } else {
+#pragma unroll 1
+    for (int piece = static_cast<int>(threadIdx.x); piece < kPieces; piece += kThreads) fill(piece, decode_8);
   }
 }
 
