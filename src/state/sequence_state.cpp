@@ -27,6 +27,23 @@ Result<SequenceState> SequenceState::create(Device& device, std::shared_ptr<cons
   return state;
 }
 
+Result<SequenceState> SequenceState::create_from(Device& device, std::shared_ptr<const StateLayout> layout,
+                                                 const StatePrefix& prefix) {
+  HADAL_ASSIGN(SequenceState state, create(device, std::move(layout)));
+  const auto length = static_cast<int64_t>(prefix.pages.size()) * state.layout_->page_tokens;
+  const bool is_whole = state.layout_->is_append_only() || length == 0 ||
+                        (prefix.checkpoint != nullptr && prefix.checkpoint->length == length);
+  HADAL_CHECK(is_whole, "a prefix of", length, "tokens without its checkpoint");
+  // Full pages are never written again, so the constness that sharing promises is kept.
+  for (const auto& page : prefix.pages) state.pages_.push_back(std::const_pointer_cast<Page>(page));
+  if (prefix.checkpoint != nullptr && length > 0) {
+    state.checkpoints_.push_back(prefix.checkpoint);
+    device.copy(state.tail_.data(), prefix.checkpoint->tail.data(), state.layout_->checkpoint_bytes);
+  }
+  state.length_ = length;
+  return state;
+}
+
 int32_t SequenceState::token(int64_t i) const {
   return pages_[static_cast<size_t>(i / layout_->page_tokens)]->ids[static_cast<size_t>(i % layout_->page_tokens)];
 }
@@ -86,6 +103,11 @@ std::vector<int64_t> SequenceState::checkpoints() const {
   std::vector<int64_t> lengths;
   for (const auto& checkpoint : checkpoints_) lengths.push_back(checkpoint->length);
   return lengths;
+}
+
+std::vector<std::shared_ptr<const StatePage>> SequenceState::full_pages() const {
+  const auto n_full = static_cast<std::ptrdiff_t>(length_ / layout_->page_tokens);
+  return {pages_.begin(), pages_.begin() + n_full};
 }
 
 Result<std::vector<int32_t>> SequenceState::truncate(int64_t n) {

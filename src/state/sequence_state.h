@@ -22,10 +22,32 @@
 
 namespace hadal {
 
+// Full pages and kept tails can be shared between sequences: nobody changes them. They go back to their device with
+// their last owner, who must be gone before the device is.
+struct StatePage {
+  Buffer rows;               // page_bytes; the ids' place in it is filled when the state is saved
+  std::vector<int32_t> ids;  // [page_tokens]
+};
+struct StateCheckpoint {
+  int64_t length;
+  Buffer tail;  // checkpoint_bytes
+};
+
+// What another sequence may begin with: the pages below a checkpoint, and the checkpoint. An append-only state needs no
+// checkpoint; its pages are enough.
+struct StatePrefix {
+  std::vector<std::shared_ptr<const StatePage>> pages;
+  std::shared_ptr<const StateCheckpoint> checkpoint;
+};
+
 class SequenceState {
  public:
   // An empty sequence. The device must outlive it. OutOfMemory.
   static Result<SequenceState> create(Device& device, std::shared_ptr<const StateLayout> layout);
+
+  // A sequence whose past is the prefix: of the same device and layout. Copies one tail. OutOfMemory.
+  static Result<SequenceState> create_from(Device& device, std::shared_ptr<const StateLayout> layout,
+                                           const StatePrefix& prefix);
 
   SequenceState(SequenceState&&) noexcept = default;
   SequenceState& operator=(SequenceState&&) noexcept = default;
@@ -43,6 +65,10 @@ class SequenceState {
   // Drops kept tails except the last `recent` ones and those at multiples of `spacing_tokens`.
   void thin_checkpoints(int64_t spacing_tokens, size_t recent);
   std::vector<int64_t> checkpoints() const;  // their lengths, ascending; 0 is always possible and not listed
+
+  // The pages that are full, and the kept tails, for others to share.
+  std::vector<std::shared_ptr<const StatePage>> full_pages() const;
+  std::vector<std::shared_ptr<const StateCheckpoint>> kept_checkpoints() const { return checkpoints_; }
 
   // Goes back to the largest checkpoint at or below n (0 <= n <= length()) and returns the tokens from there to n, to
   // be fed again. truncate(length()) changes nothing. An append-only state goes back to n itself and returns nothing.
@@ -72,14 +98,8 @@ class SequenceState {
   float* tail_floats(int64_t offset) { return reinterpret_cast<float*>(tail_.data() + offset); }
 
  private:
-  struct Page {
-    Buffer rows;               // page_bytes; the ids' place in it is filled when the state is saved
-    std::vector<int32_t> ids;  // [page_tokens]
-  };
-  struct Checkpoint {
-    int64_t length;
-    Buffer tail;  // checkpoint_bytes
-  };
+  using Page = StatePage;
+  using Checkpoint = StateCheckpoint;
 
   explicit SequenceState(Device& device) : device_(&device) {}
   Result<Page> new_page() const;
