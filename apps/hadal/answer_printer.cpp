@@ -29,7 +29,7 @@ void AnswerPrinter::prompt_progress(int64_t done, int64_t total) {
   progress_.emplace(progress, options_.err, options_.now_s, [this] { return prompt_done_.load(); });
 }
 
-void AnswerPrinter::token(const Sampled& sampled) {
+void AnswerPrinter::token(const Sampled& sampled, bool /*is_text*/) {
   progress_.reset();
   if (options_.keeps_tokens) sampled_.push_back(sampled);
 }

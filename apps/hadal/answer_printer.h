@@ -35,7 +35,7 @@ class AnswerPrinter final : public GenerationObserver {
   AnswerPrinter(const PrinterOptions& options, std::FILE* out);
 
   void prompt_progress(int64_t done, int64_t total) override;
-  void token(const Sampled& sampled) override;
+  void token(const Sampled& sampled, bool is_text) override;
   void event(const OutputEvent& event) override;
 
   // The answer is over: styles reset, the line ended, everything flushed. Io when the stream took less than all.

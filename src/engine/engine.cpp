@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/check.h"
 #include "device/cpu/host_memory.h"
@@ -31,7 +32,7 @@ struct Sequence {
   // Of the queued tokens: logits of all, or of the last, or none. A later submission's wish counts from its first
   // token.
   std::deque<bool> wants_logits;
-  int64_t prompt_border = 0;  // last page border of the last submission of more than one token
+  std::set<int64_t> borders;  // where chunks end and a checkpoint is kept, ahead of state.length()
   bool is_broken = false;
 
   int64_t queued() const { return static_cast<int64_t>(queue.size()); }
@@ -183,14 +184,17 @@ struct Engine::Impl {
     const int64_t spacing = options.checkpoint_spacing_tokens;
     const int64_t next_spaced = (begin / spacing + 1) * spacing;
     if (next_spaced < end) end = next_spaced;
-    if (sequence.prompt_border > begin && sequence.prompt_border < end) end = sequence.prompt_border;
+    const auto next_border = sequence.borders.upper_bound(begin);
+    if (next_border != sequence.borders.end() && *next_border < end) end = *next_border;
     return end - begin;
   }
 
   Result<void> keep_checkpoint(Sequence& sequence) const {
     const int64_t length = sequence.state.length();
     const int64_t spacing = options.checkpoint_spacing_tokens;
-    if (length % spacing != 0 && length != sequence.prompt_border) return {};
+    const bool is_border = sequence.borders.count(length) > 0;
+    sequence.borders.erase(sequence.borders.begin(), sequence.borders.upper_bound(length));
+    if (length % spacing != 0 && !is_border) return {};
     HADAL_TRY(sequence.state.keep_checkpoint());
     sequence.state.thin_checkpoints(spacing, kRecentCheckpoints);
     return {};
@@ -251,6 +255,11 @@ Result<SequenceId> Engine::open() {
   return impl_->add(std::move(state));
 }
 
+Result<SequenceId> Engine::open_from(const StatePrefix& prefix) {
+  HADAL_ASSIGN(SequenceState state, SequenceState::create_from(*impl_->device, impl_->layout, prefix));
+  return impl_->add(std::move(state));
+}
+
 void Engine::close(SequenceId id) {
   impl_->sequences.erase(id);
 }
@@ -274,32 +283,48 @@ Result<void> Engine::submit(SequenceId id, std::span<const int32_t> ids, LogitsW
                                     (wanted == LogitsWanted::kLast && i + 1 == ids.size()));
   }
   const int64_t page_tokens = impl_->layout->page_tokens;
-  if (ids.size() > 1) sequence.prompt_border = after / page_tokens * page_tokens;
+  if (ids.size() > 1) sequence.borders.insert(after / page_tokens * page_tokens);
   return {};
 }
 
+void Engine::keep_at(SequenceId id, std::span<const int64_t> borders) {
+  Sequence& sequence = impl_->at(id);
+  for (const int64_t border : borders) {
+    HADAL_CHECK(border % impl_->layout->page_tokens == 0, "no page border", border);
+    if (border > sequence.state.length()) sequence.borders.insert(border);
+  }
+}
+
 Result<bool> Engine::step(EngineObserver& observer) {
+  // In turn, beginning behind the one that was served last, so that nobody waits for ever.
+  std::vector<Share> shares;
+  const int64_t chunk = impl_->options.chunk_tokens;
+  const auto first = impl_->sequences.upper_bound(impl_->last_served);
+  for (auto it = first; it != impl_->sequences.end(); ++it) shares.push_back({it->first, chunk});
+  for (auto it = impl_->sequences.begin(); it != first; ++it) shares.push_back({it->first, chunk});
+  return step(shares, observer);
+}
+
+Result<bool> Engine::step(std::span<const Share> shares, EngineObserver& observer) {
   std::vector<SequenceId> ids;
   std::vector<std::vector<int32_t>> tokens;
   std::vector<std::vector<int64_t>> logits_at;
   int64_t room = impl_->options.chunk_tokens;
-  const auto serve = [&](SequenceId id, Sequence& sequence) {
-    if (sequence.queue.empty() || sequence.is_broken || room == 0) return;
-    const int64_t n = impl_->chunk_of(sequence, room);
+  for (const Share& share : shares) {
+    Sequence& sequence = impl_->at(share.id);
+    const int64_t most = std::min(room, share.tokens_max);
+    if (sequence.queue.empty() || sequence.is_broken || most <= 0) continue;
+    const int64_t n = impl_->chunk_of(sequence, most);
     std::vector<int64_t> wanted;
     for (int64_t i = 0; i < n; ++i) {
       if (sequence.wants_logits[static_cast<size_t>(i)]) wanted.push_back(sequence.state.length() + i);
     }
-    ids.push_back(id);
+    ids.push_back(share.id);
     tokens.emplace_back(sequence.queue.begin(), sequence.queue.begin() + n);
     logits_at.push_back(std::move(wanted));
     room -= n;
-    impl_->last_served = id;
-  };
-  // In turn, beginning behind the one that was served last, so that nobody waits for ever.
-  const auto first = impl_->sequences.upper_bound(impl_->last_served);
-  for (auto it = first; it != impl_->sequences.end(); ++it) serve(it->first, it->second);
-  for (auto it = impl_->sequences.begin(); it != first; ++it) serve(it->first, it->second);
+    impl_->last_served = share.id;
+  }
   if (ids.empty()) return false;
 
   std::vector<SequenceStep> steps;
@@ -342,10 +367,18 @@ uint64_t Engine::state_bytes(SequenceId id) const {
   return impl_->at(id).state.memory_bytes();
 }
 
+std::vector<std::shared_ptr<const StatePage>> Engine::full_pages(SequenceId id) const {
+  return impl_->at(id).state.full_pages();
+}
+std::vector<std::shared_ptr<const StateCheckpoint>> Engine::kept_checkpoints(SequenceId id) const {
+  return impl_->at(id).state.kept_checkpoints();
+}
+
 Result<int64_t> Engine::truncate(SequenceId id, int64_t n) {
   Sequence& sequence = impl_->at(id);
   sequence.queue.clear();
   sequence.wants_logits.clear();
+  sequence.borders.clear();
   HADAL_ASSIGN(const std::vector<int32_t> replay, sequence.state.truncate(std::min(n, sequence.state.length())));
   HADAL_TRY(submit(id, replay, LogitsWanted::kNone));
   return static_cast<int64_t>(replay.size());

@@ -75,14 +75,25 @@ class Engine {
   Device& device();
 
   Result<SequenceId> open();
+  // A sequence that begins with what another one left (full_pages, kept_checkpoints). OutOfMemory.
+  Result<SequenceId> open_from(const StatePrefix& prefix);
   void close(SequenceId id);
 
   // Queues tokens. The logits of the last one, or of all, will be handed to the observer of the steps that run them.
   // Limit when the context would overflow: nothing is queued then.
   Result<void> submit(SequenceId id, std::span<const int32_t> ids, LogitsWanted wanted);
+  // Page borders at which chunks of this sequence end and a checkpoint is kept, besides those of the options; borders
+  // that lie behind it are forgotten. Any order.
+  void keep_at(SequenceId id, std::span<const int64_t> borders);
   // Runs up to chunk_tokens queued tokens: one chunk of each sequence in turn until the step is full. False when
   // nothing was queued. After an error the sequences of the step are broken and can only be closed.
   Result<bool> step(EngineObserver& observer);
+  // The same for chosen sequences: up to `tokens_max` of each, at most chunk_tokens in all; what does not fit waits.
+  struct Share {
+    SequenceId id = 0;
+    int64_t tokens_max = 0;
+  };
+  Result<bool> step(std::span<const Share> shares, EngineObserver& observer);
   // Steps until nothing is queued.
   Result<void> run(EngineObserver& observer);
 
@@ -97,6 +108,9 @@ class Engine {
   Result<void> save(SequenceId id, ByteSink& sink) const;
   Result<SequenceId> restore(std::span<const std::byte> bytes, std::string_view name);
   uint64_t state_bytes(SequenceId id) const;
+  // What of its past other sequences may begin with: full pages, and the checkpoints kept so far.
+  std::vector<std::shared_ptr<const StatePage>> full_pages(SequenceId id) const;
+  std::vector<std::shared_ptr<const StateCheckpoint>> kept_checkpoints(SequenceId id) const;
 
  private:
   struct Impl;

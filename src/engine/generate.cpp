@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "base/check.h"
+#include "prompt/markers.h"
 
 namespace hadal {
 namespace {
@@ -79,6 +81,9 @@ Generation::Generation(Engine& engine, SequenceId id, const GenerationOptions& o
     parser_.emplace(tokenizer, engine.model().prompt_encoding, options.starts_in_reasoning, options.tools);
   }
   if (engine.model().description.eos_token_id >= 0) eos_ = engine.model().description.eos_token_id;
+  end_think_ = tokenizer.added_token(marker::kEndThink);
+  call_marker_ = tokenizer.added_token(marker::kDsml);
+  if (options.grammar != nullptr) matcher_.emplace(options.grammar);
   message_.role = Role::kAssistant;
 }
 
@@ -112,23 +117,92 @@ Result<Generation> Generation::start(Engine& engine, SequenceId id, std::span<co
   return generation;
 }
 
+Result<Generation> Generation::branch(const Generation& first, SequenceId id, std::span<const TokenId> prompt,
+                                      uint64_t seed, GenerationObserver& observer) {
+  GenerationOptions options = first.options_;
+  options.sampling.seed = seed;
+  HADAL_ASSIGN(StopMatcher stops, StopMatcher::create(options.stop));
+  Generation generation(*first.engine_, id, options, std::move(stops), observer);
+  generation.sampler_.begin(prompt);
+  generation.usage_ = first.usage_;
+  generation.begin_s_ = first.begin_s_;
+  return generation;
+}
+
+Result<void> Generation::continue_in(SequenceId id, std::span<const TokenId> prompt) {
+  std::vector<TokenId> past(prompt.begin(), prompt.end());
+  past.insert(past.end(), tokens_.begin(), tokens_.end());
+  const auto have = static_cast<size_t>(engine_->length(id) + engine_->pending(id));
+  HADAL_CHECK(have < past.size(), "nothing to go on with behind", have);
+  id_ = id;
+  return engine_->submit(id, std::span<const TokenId>(past).subspan(have), LogitsWanted::kLast);
+}
+
 void Generation::report_progress() {
   if (usage_.generated_tokens > 0) return;
   observer_->prompt_progress(usage_.prompt_tokens - engine_->pending(id_), usage_.prompt_tokens);
 }
 
-Result<void> Generation::take_logits(std::span<const float> logits, SamplingWork& work, double now_s) {
+Result<Sampled> Generation::next_token(std::span<float> logits, SamplingWork& work) {
+  const bool thinks = parser_ && parser_->in_reasoning();
+  const bool has_thought_enough =
+      thinks && options_.reasoning_tokens_max >= 0 && usage_.reasoning_tokens >= options_.reasoning_tokens_max;
+  if (has_thought_enough && end_think_) {
+    Sampled forced;
+    forced.token = *end_think_;
+    return forced;
+  }
+  for (const TokenId token : options_.banned) {
+    logits[static_cast<size_t>(token)] = -std::numeric_limits<float>::infinity();
+  }
+  if (matcher_ && !thinks) {
+    matcher_->apply_mask(logits);
+  } else if (matcher_ && !matcher_->can_end() && eos_) {
+    logits[static_cast<size_t>(*eos_)] = -std::numeric_limits<float>::infinity();  // the answer is still due
+  }
+  return sampler_.sample(logits, work);
+}
+
+// Reasoning is free. A call may begin inside it: its marker is where the grammar comes in.
+Result<void> Generation::follow_grammar(TokenId token, bool was_in_reasoning) {
+  if (!matcher_ || token == eos_) return {};
+  bool is_allowed = true;
+  if (!was_in_reasoning) {
+    is_allowed = matcher_->accept(token);
+  } else if (token == call_marker_) {
+    is_allowed = matcher_->accept_bytes("<") && matcher_->accept(token);
+  }
+  if (is_allowed) return {};
+  return Error{.code = ErrorCode::kInvalid,
+               .what = "the answer cannot go on in its format",
+               .in = "response_format",
+               .want = "a token that the grammar allows",
+               .found = fmt::format("token {}", token),
+               .hint = ""};
+}
+
+bool Generation::is_text(TokenId token) const {
+  if (engine_->model().tokenizer->is_added(token)) return false;
+  return !parser_ || (!parser_->in_reasoning() && !has_markup_);
+}
+
+Result<void> Generation::take_logits(std::span<float> logits, SamplingWork& work, double now_s) {
   HADAL_CHECK(!is_done(), "logits after the end");
   if (usage_.generated_tokens == 0) {
     first_s_ = now_s;
     usage_.prompt_s = now_s - begin_s_;
     observer_->prompt_progress(usage_.prompt_tokens, usage_.prompt_tokens);
   }
-  HADAL_ASSIGN(const Sampled sampled, sampler_.sample(logits, work));
+  const bool was_in_reasoning = parser_ && parser_->in_reasoning();
+  HADAL_ASSIGN(const Sampled sampled, next_token(logits, work));
+  HADAL_TRY(follow_grammar(sampled.token, was_in_reasoning));
   sampler_.accept(sampled.token);
+  tokens_.push_back(sampled.token);
   ++usage_.generated_tokens;
   if (parser_ && parser_->in_reasoning()) ++usage_.reasoning_tokens;
-  observer_->token(sampled);
+  observer_->token(sampled, is_text(sampled.token));
+  // Of added tokens those around reasoning come before the answer; any other begins a call, or ends the turn.
+  if (parser_ && !parser_->in_reasoning() && engine_->model().tokenizer->is_added(sampled.token)) has_markup_ = true;
   take_token(sampled.token);
 
   const bool has_ended = sampled.token == eos_ || (parser_ && parser_->is_done());
@@ -142,6 +216,14 @@ Result<void> Generation::take_logits(std::span<const float> logits, SamplingWork
     HADAL_TRY(engine_->submit(id_, std::span(&sampled.token, 1), LogitsWanted::kLast));
   }
   return {};
+}
+
+Generated Generation::result() const {
+  return {.message = message_,
+          .finish_reason = finish_reason(),
+          .usage = usage_,
+          .tokens = tokens_,
+          .stop_string = stops_.matched()};
 }
 
 bool Generation::is_full() const {
@@ -172,6 +254,7 @@ void Generation::take_events(const std::vector<OutputEvent>& events) {
     }
     // What a stop string might have begun with stands before this event, and cannot go on behind it.
     emit_content(stops_.finish());
+
     if (event.kind == OutputEvent::Kind::kReasoning) message_.reasoning_content += event.text;
     observer_->event(event);
   }
@@ -218,7 +301,7 @@ class OneSequence final : public EngineObserver {
     has_logits_ = true;
   }
   bool take() { return std::exchange(has_logits_, false); }
-  std::span<const float> values() const { return logits_; }
+  std::span<float> values() { return logits_; }
 
  private:
   SequenceId id_;
@@ -247,8 +330,7 @@ Result<Generated> generate(Engine& engine, SequenceId id, std::span<const TokenI
       generation.report_progress();
     }
   }
-  return Generated{
-      .message = generation.message(), .finish_reason = generation.finish_reason(), .usage = generation.usage()};
+  return generation.result();
 }
 
 }  // namespace hadal

@@ -20,6 +20,7 @@
 
 #include "base/json.h"
 #include "base/result.h"
+#include "constrain/machine.h"
 #include "engine/engine.h"
 #include "prompt/message.h"
 #include "prompt/output_event.h"
@@ -36,6 +37,11 @@ struct GenerationOptions {
   bool raw = false;                  // plain completion: all text is content, markers of the format are dropped
   bool starts_in_reasoning = false;  // as Prompt says
   json::Value tools;                 // the request's list, or null
+  std::vector<TokenId> banned;       // never drawn
+  // What the answer behind the reasoning has to be; null: anything.
+  std::shared_ptr<constrain::GrammarMachine> grammar;
+  // After so many tokens of reasoning </think> comes next, whatever the model wants; -1: when it wants.
+  int64_t reasoning_tokens_max = -1;
 };
 
 enum class FinishReason {
@@ -65,8 +71,17 @@ class GenerationObserver {
  public:
   virtual ~GenerationObserver() = default;
   virtual void prompt_progress(int64_t /*done*/, int64_t /*total*/) {}  // tokens of the prompt; cached ones are done
-  virtual void token(const Sampled& /*sampled*/) {}                     // each token, before its events
+  // Each token, before its events. is_text: it is part of the answer's visible text, as far as one token can be.
+  virtual void token(const Sampled& /*sampled*/, bool /*is_text*/) {}
   virtual void event(const OutputEvent& event) = 0;
+};
+
+struct Generated {
+  Message message;
+  FinishReason finish_reason = FinishReason::kStop;
+  GenerationUsage usage;
+  std::vector<TokenId> tokens;  // the final marker included
+  int stop_string = -1;         // with kStopString: which of the options'
 };
 
 class Generation {
@@ -77,8 +92,17 @@ class Generation {
   static Result<Generation> start(Engine& engine, SequenceId id, std::span<const TokenId> prompt,
                                   const GenerationOptions& options, double now_s, GenerationObserver& observer);
 
-  // The logits behind the last queued token: draws a token and either queues it or ends. Not after the end.
-  Result<void> take_logits(std::span<const float> logits, SamplingWork& work, double now_s);
+  // Another answer to the same prompt, from a fork of a sequence in front of its first token: takes over what the first
+  // answer has counted of the prompt, and gets the same logits.
+  static Result<Generation> branch(const Generation& first, SequenceId id, std::span<const TokenId> prompt,
+                                   uint64_t seed, GenerationObserver& observer);
+
+  // The logits behind the last queued token: draws a token and either queues it or ends. Banned tokens are set to
+  // -infinity in place. Not after the end.
+  Result<void> take_logits(std::span<float> logits, SamplingWork& work, double now_s);
+  // Goes on in another sequence, whose past is a prefix of prompt + tokens(): queues the rest. The old one is not used
+  // again. Errors: of Engine::submit.
+  Result<void> continue_in(SequenceId id, std::span<const TokenId> prompt);
   // Tells the observer how far the prompt is; after each step that brought no logits.
   void report_progress();
   // Ends the answer here. What is queued stays queued; the next start drops it. Nothing after the end.
@@ -86,13 +110,20 @@ class Generation {
 
   bool is_done() const { return finish_.has_value(); }
   FinishReason finish_reason() const { return finish_.value_or(FinishReason::kCancelled); }
+  // Everything about it, as far as it has come.
+  Generated result() const;
   // The answer so far: reasoning, content without a stop string, complete calls.
   const Message& message() const { return message_; }
   const GenerationUsage& usage() const { return usage_; }
+  // What was drawn or forced, in order, the final marker included.
+  const std::vector<TokenId>& tokens() const { return tokens_; }
 
  private:
   Generation(Engine& engine, SequenceId id, const GenerationOptions& options, StopMatcher stops,
              GenerationObserver& observer);
+  Result<Sampled> next_token(std::span<float> logits, SamplingWork& work);
+  Result<void> follow_grammar(TokenId token, bool was_in_reasoning);
+  bool is_text(TokenId token) const;
   void take_token(TokenId token);
   void take_events(const std::vector<OutputEvent>& events);
   void take_content(std::string_view text);
@@ -109,6 +140,11 @@ class Generation {
   std::optional<OutputParser> parser_;    // unless raw
   std::optional<StreamDecoder> decoder_;  // raw
   std::optional<TokenId> eos_;
+  std::optional<TokenId> end_think_;
+  std::optional<TokenId> call_marker_;
+  std::optional<constrain::GrammarMatcher> matcher_;
+  std::vector<TokenId> tokens_;
+  bool has_markup_ = false;  // of a call: what follows is no visible text
   Message message_;
   GenerationUsage usage_;
   std::optional<FinishReason> finish_;
@@ -119,12 +155,6 @@ class Generation {
 struct GenerationControl {
   std::function<double()> now_s;       // seconds of a clock that does not go back
   std::function<bool()> is_cancelled;  // asked between steps; may be empty
-};
-
-struct Generated {
-  Message message;
-  FinishReason finish_reason = FinishReason::kStop;
-  GenerationUsage usage;
 };
 
 // Steps the engine until the answer ends. No other sequence may have tokens queued.

@@ -28,7 +28,7 @@ std::shared_ptr<const LoadedModel> tiny_model() {
 class Recorder final : public GenerationObserver {
  public:
   void prompt_progress(int64_t done, int64_t total) override { progress.emplace_back(done, total); }
-  void token(const Sampled& sampled) override { tokens.push_back(sampled); }
+  void token(const Sampled& sampled, bool) override { tokens.push_back(sampled); }
   void event(const OutputEvent& event) override {
     using Kind = OutputEvent::Kind;
     if (event.kind == Kind::kReasoning) reasoning += event.text;
