@@ -21,7 +21,7 @@ endif()
 if(HADAL_TESTS)
   include(GoogleTest)
   # What uses threads: all that ThreadSanitizer needs to be built for. The test preset tsan names the same folders.
-  set(HADAL_THREADED_TESTS base device hub ops forward engine tests/model tests/engine)
+  set(HADAL_THREADED_TESTS base device hub ops forward engine server tests/model tests/engine tests/serve)
   add_custom_target(threaded_tests)
 endif()
 

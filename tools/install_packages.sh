@@ -8,7 +8,7 @@ set -eu -o pipefail
 # vouch for.
 product=(g++ cmake ninja-build pkg-config
   libsimdjson-dev libfmt-dev libxxhash-dev libssl-dev libpcre2-dev libutf8proc-dev libcli11-dev libedit-dev
-  libcurl4-openssl-dev)
+  libcurl4-openssl-dev libboost1.81-dev prometheus-cpp-dev)
 product_optional=(ccache mold ca-certificates)
 
 # To run the tests. clang-format is pinned: each version formats a little differently.

@@ -39,6 +39,7 @@ void declare_commands(CLI::App& app, Action& action) {
       "  hadal pull deepseek-ai/DeepSeek-V4-Flash           fetch a model; then `hadal run` takes its name\n"
       "  hadal plan ./DeepSeek-V4-Flash                     will it fit?");
   add_run_command(app, action);
+  add_serve_command(app, action);
   add_pull_command(app, action);
   add_list_command(app, action);
   add_rm_command(app, action);

@@ -30,6 +30,7 @@ void add_plan_command(CLI::App& app, Action& action);
 void add_pull_command(CLI::App& app, Action& action);
 void add_rm_command(CLI::App& app, Action& action);
 void add_run_command(CLI::App& app, Action& action);
+void add_serve_command(CLI::App& app, Action& action);
 void add_synth_command(CLI::App& app, Action& action);
 
 }  // namespace hadal::cli
