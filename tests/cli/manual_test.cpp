@@ -166,7 +166,7 @@ TEST(WrongUsage, is_told_in_the_form_of_every_error) {
   const Finished command = run_hadal(folder, {"chat"});
   EXPECT_EQ(command.exit_code, 2);
   EXPECT_EQ(command.err.find("error: no such command\n"), 0u) << command.err;
-  EXPECT_THAT(command.err, HasSubstr("run, pull"));
+  EXPECT_THAT(command.err, HasSubstr("run, serve, pull"));
   const Finished option = run_hadal(folder, {"run", "--bogus"});
   EXPECT_EQ(option.exit_code, 2);
   EXPECT_THAT(option.err, HasSubstr("`hadal run --help`"));
